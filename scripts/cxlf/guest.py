@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest image: kernel, Debian userland, our programs, built in layers.
+
+Each layer is a cpio archive that is cached by a hash of what goes in, so an
+edited test program costs a second and an overlay nothing at all.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from . import cpio, debian, kernel, ui
+from .qemu import TOP
+
+SUITE = "trixie"
+PACKAGES = ("busybox-static", "cxl", "daxctl", "qemu-guest-agent",
+            "libcxl-dev", "libdaxctl-dev", "uuid-dev")
+NOT_NEEDED = ("openssl-provider-legacy", "gcc-14-base", "libc6-dev",
+              "linux-libc-dev", "libc-dev-bin", "libcrypt-dev",
+              "rpcsvc-proto", "init-system-helpers")
+# Commands of the packages that are copied with the libraries they need.
+COMMANDS = ("usr/bin/cxl", "usr/bin/daxctl", "usr/sbin/qemu-ga")
+LIBRARY_DIRS = ("usr/lib/x86_64-linux-gnu", "usr/lib", "lib64", "usr/lib64",
+                "lib/x86_64-linux-gnu")
+LOADER = "lib64/ld-linux-x86-64.so.2"
+PROGRAMS = os.path.join(TOP, "tests", "guest")
+INIT = os.path.join(TOP, "scripts", "guest", "init")
+CFLAGS = ("-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror",
+          "-mcx16", "-pthread")
+# Programs that use libcxl are linked against the guests' own libraries.
+WITH_LIBCXL = ("check-regions",)
+KEEP_IMAGES = 8
+
+
+def _sysroot(refresh):
+    """Debian's packages for the guests, unpacked in the cache."""
+    place = os.path.join(debian.cache_dir("guest"), "sysroot")
+    marker = os.path.join(place, ".packages")
+    if os.path.exists(marker) and not refresh:
+        with open(marker) as text:
+            if json.load(text)["asked"] == list(PACKAGES):
+                return place
+    suite = debian.Suite(SUITE)
+    debs = suite.fetch(suite.closure(PACKAGES, exclude=NOT_NEEDED))
+    part = place + ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    with ui.Step("unpacking the guests' userland") as step:
+        os.makedirs(os.path.join(part, "usr"))
+        # Debian's merged /usr, which the packages rely on.
+        for name in ("bin", "sbin", "lib", "lib64"):
+            os.makedirs(os.path.join(part, "usr", name))
+            os.symlink("usr/" + name, os.path.join(part, name))
+        for name, deb in sorted(debs.items()):
+            step.tick(name)
+            debian.unpack(deb, part)
+    with open(os.path.join(part, ".packages"), "w") as out:
+        json.dump({"asked": list(PACKAGES),
+                   "have": sorted(os.path.basename(d)
+                                  for d in debs.values())}, out)
+    shutil.rmtree(place, ignore_errors=True)
+    os.rename(part, place)
+    return place
+
+
+def _needed(path):
+    """The libraries that an ELF file names as NEEDED."""
+    out = subprocess.run(["readelf", "-d", path], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, text=True).stdout
+    return re.findall(r"\(NEEDED\).*\[(.+)\]", out)
+
+
+def _library(sysroot, name):
+    for folder in LIBRARY_DIRS:
+        path = os.path.join(sysroot, folder, name)
+        if os.path.exists(path):
+            return os.path.realpath(path)
+    raise ui.UserError(f"the guests' packages have no {name}; run again "
+                       "with --refresh")
+
+
+def _libraries(sysroot, paths):
+    """{name: path} of all libraries that the files need, transitively."""
+    found = {}
+    todo = list(paths)
+    while todo:
+        for name in _needed(todo.pop()):
+            if name not in found:
+                found[name] = _library(sysroot, name)
+                todo.append(found[name])
+    return found
+
+
+def _digest(*items):
+    """A short hash of names and of the contents of files."""
+    digest = hashlib.sha256()
+    for item in items:
+        if os.path.isfile(item):
+            with open(item, "rb") as data:
+                digest.update(hashlib.file_digest(data, "sha256").digest())
+        digest.update(os.path.basename(item).encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cached(kind, digest, build):
+    """The path of a layer; built if it is not there yet."""
+    path = os.path.join(debian.cache_dir("guest"), f"{kind}-{digest}.cpio")
+    if not os.path.exists(path):
+        with open(path + ".part", "wb") as out:
+            out.write(build())
+        os.rename(path + ".part", path)
+        same = sorted(glob.glob(os.path.join(debian.cache_dir("guest"),
+                                             kind + "-*.cpio")),
+                      key=os.path.getmtime, reverse=True)
+        for old in same[KEEP_IMAGES:]:
+            os.unlink(old)
+    else:
+        os.utime(path)
+    return path
+
+
+def _userland(sysroot):
+    """The layer with busybox, the CXL tools and their libraries."""
+    paths = [os.path.join(sysroot, name) for name in COMMANDS]
+    libraries = _libraries(sysroot, paths)
+    box = os.path.join(sysroot, "usr/bin/busybox")
+
+    def build():
+        archive = cpio.Archive()
+        for name in ("bin", "sbin", "lib", "lib64"):
+            archive.folder("usr/" + name)
+            archive.link(name, "usr/" + name)
+        for name in ("dev", "proc", "sys", "run", "tmp", "root", "etc",
+                     "var", "mnt"):
+            archive.folder(name)
+        archive.character_device("dev/console", 5, 1)
+        archive.character_device("dev/null", 1, 3, 0o666)
+        archive.file("etc/passwd", b"root::0:0:root:/root:/bin/sh\n")
+        archive.file("etc/group", b"root:x:0:\n")
+        for path, name in zip(paths, COMMANDS):
+            with open(path, "rb") as data:
+                archive.file(name, data.read(), 0o755)
+        with open(box, "rb") as data:
+            archive.file("usr/bin/busybox", data.read(), 0o755)
+        applets = subprocess.run([box, "--list-full"], check=True, text=True,
+                                 stdout=subprocess.PIPE).stdout.split()
+        for applet in applets:
+            place = "usr/bin/" + os.path.basename(applet)
+            archive.link(place, "/usr/bin/busybox")
+        for name, path in sorted(libraries.items()):
+            with open(path, "rb") as data:
+                place = LOADER if name == os.path.basename(LOADER) \
+                    else "lib/x86_64-linux-gnu/" + name
+                archive.file("usr/" + place, data.read(), 0o755)
+        return archive.bytes()
+
+    return _cached("userland", _digest(box, __file__, cpio.__file__, *paths,
+                                       *libraries.values()), build)
+
+
+def _compile(name, sysroot, into):
+    """Compile one program of tests/guest if it changed; returns its path."""
+    source = os.path.join(PROGRAMS, name + ".c")
+    headers = sorted(glob.glob(os.path.join(PROGRAMS, "*.h")))
+    argv = ["gcc", *CFLAGS]
+    tail = ["-static"]
+    if name in WITH_LIBCXL:
+        libs = os.path.join(sysroot, "usr/lib/x86_64-linux-gnu")
+        # Only these headers: the rest of the C library is the host's, which
+        # is older than the guests' and so runs there.
+        argv += ["-idirafter", os.path.join(sysroot, "usr/include")]
+        tail = [os.path.join(libs, "libcxl.so.1"),
+                "-Wl,--allow-shlib-undefined",
+                "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
+    path = os.path.join(into, f"{name}-" + _digest(
+        source, *headers, repr((CFLAGS, tail))))
+    if not os.path.exists(path):
+        for old in glob.glob(os.path.join(into, name + "-" + "?" * 16)):
+            os.unlink(old)
+        with ui.Step(f"compiling the guest program {name}"):
+            ui.run([*argv, source, "-o", path + ".part", *tail])
+        os.rename(path + ".part", path)
+    return path
+
+
+def _programs(sysroot):
+    """The layer with /init and the programs of tests/guest."""
+    into = debian.cache_dir("guest", "programs")
+    names = sorted(os.path.basename(path)[:-2]
+                   for path in glob.glob(os.path.join(PROGRAMS, "*.c")))
+    paths = {name: _compile(name, sysroot, into) for name in names}
+
+    def build():
+        archive = cpio.Archive()
+        with open(INIT, "rb") as data:
+            archive.file("init", data.read(), 0o755)
+        for name, path in paths.items():
+            with open(path, "rb") as data:
+                archive.file("usr/lib/cxlf/" + name, data.read(), 0o755)
+        return archive.bytes()
+
+    return _cached("programs", _digest(INIT, cpio.__file__, *paths.values()),
+                   build)
+
+
+def _modules(folder):
+    """The layer with the kernel's modules, and how to load them."""
+    with open(os.path.join(folder, "about.json")) as text:
+        about = json.load(text)
+
+    def build():
+        archive = cpio.Archive()
+        for name in sorted(about["depends"]):
+            path = os.path.join(folder, "modules", name + ".ko")
+            with open(path, "rb") as data:
+                archive.file(f"lib/modules/cxlf/{name}.ko", data.read())
+        base = f"lib/modules/{about['version']}"
+        archive.link(base + "/cxlf", "../cxlf")
+        lines = []
+        for name, needs in sorted(about["depends"].items()):
+            lines.append(f"cxlf/{name}.ko:" + "".join(
+                f" cxlf/{other}.ko" for other in needs
+                if other in about["depends"]))
+        archive.file(base + "/modules.dep", "\n".join(lines + [""]).encode())
+        archive.file("etc/cxlf-modules",
+                     ("\n".join(about["load"]) + "\n").encode())
+        return archive.bytes()
+
+    return _cached("modules", _digest(
+        os.path.basename(folder), cpio.__file__, __file__), build)
+
+
+def overlay(folder, place):
+    """Write the layer that copies `folder` into every guest's root."""
+    if not os.path.isdir(folder):
+        raise ui.UserError(f"--overlay {folder}: not a folder")
+    archive = cpio.Archive()
+    archive.tree(folder)
+    with open(place, "wb") as out:
+        out.write(archive.bytes(compress=False))
+    return place
+
+
+def image(choice=None, modules=None, refresh=False):
+    """(vmlinuz, [layers], kernel release) of the guests, built as needed."""
+    debian.install(("gcc", "libc6-dev", "binutils", "zstd"))
+    folder = kernel.obtain(choice, modules, refresh)
+    with debian.locked("guest-image"):
+        sysroot = _sysroot(refresh)
+        # Links such as lib -> usr/lib come first, so the userland leads.
+        layers = [_userland(sysroot), _modules(folder), _programs(sysroot)]
+    with open(os.path.join(folder, "about.json")) as text:
+        version = json.load(text)["version"]
+    return os.path.join(folder, "vmlinuz"), layers, version
+
+
+def join(layers, place):
+    """One initramfs file of several layers."""
+    with open(place, "wb") as out:
+        for layer in layers:
+            with open(layer, "rb") as data:
+                shutil.copyfileobj(data, out)
+    return place

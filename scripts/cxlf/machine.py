@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The emulator's command lines: the fabric's owner, and a host's guest."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Optional
+
+from . import ui
+from .qemu import FIRMWARE_DIRS, TOP
+
+MIB = 1 << 20
+GRAIN = 256 * MIB
+AGENT_PORT = "org.qemu.guest_agent.0"
+DEVICES = ("fabric", "type3")
+DEFAULT_BINARY = os.path.join(TOP, "build", "qemu", "out",
+                              "qemu-system-x86_64")
+MAX_SOCKET = 107
+
+
+def size(text, option, grain=1):
+    """Bytes of a size such as 256M or 1G."""
+    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", str(text), re.I)
+    if not match:
+        raise ui.UserError(f"{option} {text}: not a size such as 256M or 1G")
+    unit = " KMGT".index(match.group(2).upper() or " ")
+    value = int(match.group(1)) << (10 * unit)
+    if value % grain:
+        raise ui.UserError(f"{option} {text}: must be a multiple of "
+                           f"{grain // MIB}M")
+    return value
+
+
+@dataclass
+class Config:
+    """What a cluster is to be."""
+    name: str = "default"
+    hosts: int = 2
+    smp: int = 1
+    mem: int = 384 * MIB
+    hot: int = GRAIN
+    bulk: int = GRAIN
+    leaves: int = 1
+    gfams: int = 1
+    device: str = "fabric"
+    binary: str = DEFAULT_BINARY
+    kernel: Optional[list] = None
+    modules: Optional[str] = None
+    refresh: bool = False
+    overlay: Optional[str] = None
+    gfam_options: str = ""
+    extra: list = field(default_factory=list)
+
+    def check(self):
+        """Raise UserError, naming the option, if something cannot be."""
+        for option, value, low, high in (
+                ("--hosts", self.hosts, 1, 62), ("--smp", self.smp, 1, 64),
+                ("--leaves", self.leaves, 1, 8),
+                ("--gfams", self.gfams, 1, 2)):
+            if not low <= value <= high:
+                raise ui.UserError(f"{option} {value}: accepts {low} to "
+                                   f"{high}")
+        if self.hot < GRAIN or self.hot % GRAIN:
+            raise ui.UserError("--hot accepts multiples of 256M, from 256M")
+        if self.bulk % GRAIN:
+            raise ui.UserError("--bulk accepts multiples of 256M, or 0")
+        if self.mem < 256 * MIB:
+            raise ui.UserError("--mem accepts 256M and more")
+        if self.device not in DEVICES:
+            raise ui.UserError(f"--device {self.device}: accepts "
+                               + " or ".join(DEVICES))
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,32}", self.name) or \
+                self.name.startswith("."):
+            raise ui.UserError(f"--name {self.name}: accepts 1 to 32 letters,"
+                               " digits, and . _ - inside")
+        if self.overlay and not os.path.isdir(self.overlay):
+            raise ui.UserError(f"--overlay {self.overlay}: not a folder")
+        if not os.access(self.binary, os.X_OK):
+            raise ui.UserError(
+                f"--qemu {self.binary}: no such program; build it with "
+                "'meson setup build && meson compile -C build', or run "
+                "scripts/demo, which does that")
+
+    def window(self):
+        """Bytes of the fixed window that all regions of a host fit in."""
+        need = self.gfams * (self.hot + self.bulk)
+        return max(1 << 30, need)
+
+
+def _firmware():
+    argv = []
+    for folder in FIRMWARE_DIRS:
+        if os.path.isdir(folder):
+            argv += ["-L", folder]
+    return argv
+
+
+def _monitor(path):
+    return ["-chardev", f"socket,id=mon,path={path},server=on,wait=off",
+            "-mon", "chardev=mon,mode=control"]
+
+
+def owner(config, place):
+    """The process without a guest that owns the fabric."""
+    return [config.binary, "-name", f"cxlf-{config.name}-owner",
+            "-machine", "none", "-nodefaults", "-display", "none",
+            *_monitor(place("owner.qmp")),
+            "-object", f"cxl-fabric,id=fabric0,listen=on,"
+            f"socket={place('fabric.sock')},hosts={config.hosts},"
+            f"leaves={config.leaves},gfams={config.gfams},"
+            f"hot={config.hot},bulk={config.bulk}"]
+
+
+def _fabric_devices(config, host, place):
+    argv = ["-object", f"cxl-fabric,id=fabric0,host={host},"
+            f"socket={place('fabric.sock')}",
+            "-device", "dpu-eca,id=eca0,fabric=fabric0",
+            "-device", "cxl-pbr-upstream,id=us0,bus=rp0"]
+    options = "," + config.gfam_options if config.gfam_options else ""
+    for index in range(config.gfams):
+        argv += ["-device", f"cxl-pbr-downstream,id=ds{index},bus=us0,"
+                 f"port={index},chassis=0,slot={4 + index}",
+                 "-device", f"cxl-gfam,id=gfam{index},bus=ds{index},"
+                 f"eca=eca0,gfam={index}{options}"]
+    return argv
+
+
+def _type3_devices(config, place):
+    """Upstream's devices in the same places, on memory that all map."""
+    argv = ["-device", "cxl-upstream,id=us0,bus=rp0"]
+    for index in range(config.gfams):
+        argv += ["-object", f"memory-backend-file,id=mem{index},share=on,"
+                 f"mem-path={place(f'memory{index}')},"
+                 f"size={config.hot + config.bulk}",
+                 "-device", f"cxl-downstream,id=ds{index},bus=us0,"
+                 f"port={index},chassis=0,slot={4 + index}",
+                 "-device", f"cxl-type3,id=cxl-mem{index},bus=ds{index},"
+                 f"volatile-memdev=mem{index},sn={0xc4f0 + index}"]
+    return argv
+
+
+def guest(config, host, place, vmlinuz, initrd):
+    """A host with its guest."""
+    name = f"host{host}"
+    # Upstream's devices get maxcpus=2: with one CPU at most, TCG compiles
+    # atomics as plain loads and stores, and the comparison would show that.
+    smp = f"{config.smp},maxcpus={max(2, config.smp)}" \
+        if config.device == "type3" else str(config.smp)
+    words = ["console=ttyS0", "quiet", "panic=-1", "cxlf.host=" + str(host),
+             f"cxlf.hosts={config.hosts}", f"cxlf.gfams={config.gfams}",
+             f"cxlf.hot={config.hot}", f"cxlf.bulk={config.bulk}"]
+    devices = _type3_devices(config, place) if config.device == "type3" \
+        else _fabric_devices(config, host, place)
+    return [config.binary, "-name", f"cxlf-{config.name}-{name}",
+            "-M", "q35,cxl=on,smm=off,cxl-fmw.0.targets.0=cxl.1,"
+            f"cxl-fmw.0.size={config.window() // MIB}M",
+            "-cpu", "max,hypervisor=off,avx=off", "-smp", smp,
+            "-m", f"{config.mem // MIB}M", "-accel", "tcg,thread=multi",
+            "-nodefaults", "-display", "none", "-no-reboot", *_firmware(),
+            *_monitor(place(name + ".qmp")),
+            "-chardev", f"socket,id=ser,path={place(name + '.tty')},"
+            f"server=on,wait=off,logfile={place(name + '.serial')}",
+            "-serial", "chardev:ser",
+            "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=ga,path={place(name + '.ga')},"
+            "server=on,wait=off",
+            "-device", f"virtserialport,chardev=ga,name={AGENT_PORT}",
+            "-device", "pxb-cxl,id=cxl.1,bus=pcie.0,bus_nr=12,"
+            "hdm_for_passthrough=true",
+            "-device", "cxl-rp,id=rp0,bus=cxl.1,port=0,chassis=0,slot=2",
+            *devices, "-kernel", vmlinuz, "-initrd", initrd,
+            "-append", " ".join(words), *config.extra]
