@@ -73,11 +73,18 @@ class Known:
         else:
             os.close(fd)
 
+    def __del__(self):
+        if getattr(self, "fd", None) is not None:
+            os.close(self.fd)
+
+    def _ended(self, milliseconds):
+        # Not select(): it knows no descriptor above 1023.
+        look = select.poll()
+        look.register(self.fd, select.POLLIN)
+        return bool(look.poll(milliseconds))
+
     def alive(self):
-        if self.fd is None:
-            return False
-        ready, _, _ = select.select([self.fd], [], [], 0)
-        return not ready
+        return self.fd is not None and not self._ended(0)
 
     def signal(self, number):
         if self.alive():
@@ -87,9 +94,9 @@ class Known:
         """True if it has ended within `seconds`."""
         if self.fd is None:
             return True
-        ready, _, _ = select.select([self.fd], [], [], seconds)
+        ended = self._ended(int(seconds * 1000))
         _reap(self.pid)
-        return bool(ready)
+        return ended
 
 
 def _reap(pid):

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Counters as part of every result: did the traffic cross the fabric?
+
+A right answer proves nothing about coherence when the accesses went around
+the directory.  The checks here compare what the counters gained with what a
+workload must at least have caused.
+"""
+
+ACCESSES = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade")
+# A locked read-modify-write reaches the agent as a load and a store.
+PER_ATOMIC = 2
+
+
+def gained(before, after):
+    """{host: {counter: gain}}; both are {host: {counter: count}}."""
+    return {host: {name: count - before.get(host, {}).get(name, 0)
+                   for name, count in counters.items()}
+            for host, counters in after.items()}
+
+
+def accesses(counters):
+    """The accesses that an agent decided, whatever the outcome."""
+    return sum(counters.get(name, 0) for name in ACCESSES)
+
+
+def check_traffic(before, after, known_accesses):
+    """What is wrong with the gain of the counters, as a list of sentences.
+
+    `known_accesses` is {host: number}: what each host's workload is known
+    to have made at least, on lines that all these hosts contend for.  The
+    hosts must be quiet when the counters are read.
+    """
+    wrong = []
+    gain = gained(before, after)
+    for host, known in sorted(known_accesses.items()):
+        counters = gain.get(host)
+        if counters is None:
+            wrong.append(f"host {host} has no counters")
+            continue
+        for name, count in sorted(counters.items()):
+            if count < 0:
+                wrong.append(f"host {host}: {name} went back by {-count}")
+        seen = accesses(counters)
+        if seen < known:
+            wrong.append(f"host {host} made at least {known} accesses, and "
+                         f"its agent counted {seen}")
+        if len(known_accesses) > 1:
+            if known and not counters.get("bisnp-received", 0):
+                wrong.append(f"host {host} contended and received no "
+                             "back-invalidate")
+            if known and not (counters.get("read-miss", 0)
+                              + counters.get("write-miss", 0)
+                              + counters.get("upgrade", 0)):
+                wrong.append(f"host {host} contended and never missed")
+    sent = sum(c.get("bisnp-sent", 0) for c in gain.values())
+    received = sum(c.get("bisnp-received", 0) for c in gain.values())
+    if sent != received:
+        wrong.append(f"{sent} back-invalidates were sent and {received} "
+                     "received")
+    return wrong
