@@ -66,9 +66,11 @@ def _closure(read, builtin):
         if data is None:
             if name in CARRIED:
                 continue
-            raise ui.UserError(f"the kernel has no module {name}, neither "
-                               "built in nor as a file; give the folder of "
-                               "its modules with --modules")
+            raise ui.UserError(
+                f"the kernel has no module {name}, neither listed in "
+                "modules.builtin nor as a file; name the folder of its "
+                "modules with --modules, or give all .debs of a split "
+                "kernel: linux-base, linux-binary and linux-modules")
         found[name] = (_depends(data), data)
         todo += found[name][0]
     return found
@@ -146,8 +148,8 @@ def _from_debs(debs):
                             name, tar.extractfile(item).read())
         if vmlinuz is None:
             raise ui.UserError(f"--kernel {' '.join(debs)}: no vmlinuz in "
-                               "there; from Linux 7 on, give linux-binary "
-                               "and linux-modules together")
+                               "there; from Linux 7 on, give linux-base, "
+                               "linux-binary and linux-modules together")
         found = _closure(lambda name: _plain(*modules[name])
                          if name in modules else None, builtin)
         return _store(place, _version_of(vmlinuz, debs[0]), vmlinuz, found)
@@ -229,7 +231,7 @@ def _fetch(prefix):
     tried = []
     for suite, version in _candidates(prefix):
         names = [f"linux-image-{version}-amd64"]
-        for kind in ("binary", "modules"):
+        for kind in ("base", "binary", "modules"):
             name = f"linux-{kind}-{version}-amd64"
             if name + "\n" in suite.query("pkgnames", name):
                 names.append(name)
