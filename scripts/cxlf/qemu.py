@@ -244,6 +244,20 @@ def compile_tree(build, targets=()):
                log=os.path.join(build, "cxlf-compile.log"))
 
 
+# QEMU's own qtests that scripts/test runs beside ours.
+STOCK_QTESTS = ("cxl-test", "qom-test", "device-introspect-test",
+                "qmp-cmd-test")
+
+
+def targets():
+    """What is compiled: the emulator, our qtests and the stock ones."""
+    with open(os.path.join(TOP, "tests", "qtest", "meson.build")) as text:
+        ours = re.findall(r"'([a-z0-9-]+-test)'", text.read())
+    return ["qemu-system-x86_64"] + \
+        [f"tests/qtest/{name}" for name in STOCK_QTESTS] + \
+        [f"tests/qtest/cxlf/{name}" for name in ours]
+
+
 def make(build, source=None, sanitize=False):
     """The whole way; returns the path of qemu-system-x86_64."""
     debian.install([*BUILD_PACKAGES, *FIRMWARE_PACKAGES])
@@ -254,7 +268,7 @@ def make(build, source=None, sanitize=False):
     if graft(tree, farm):
         shutil.rmtree(out, ignore_errors=True)
     configure(farm, out, sanitize)
-    compile_tree(out)
+    compile_tree(out, targets())
     return os.path.join(out, "qemu-system-x86_64")
 
 

@@ -1,0 +1,22 @@
+/*
+ * Differences between the QEMU series that the project supports
+ *
+ * The one place for them; no other file tests a version.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_CXL_FABRIC_COMPAT_H
+#define HW_CXL_FABRIC_COMPAT_H
+
+#include "hw/cxl/cxl.h"
+
+/* 10.0 spells a class_init's second argument void *, 10.2 const void *. */
+#if QEMU_VERSION_MAJOR > 10 || \
+    (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR >= 1)
+#define CXLF_CLASS_DATA const void *
+#else
+#define CXLF_CLASS_DATA void *
+#endif
+
+#endif /* HW_CXL_FABRIC_COMPAT_H */

@@ -1,0 +1,109 @@
+/*
+ * Layout of a leaf's segment: made by the owner, checked by who joins
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "cxlf/directory.h"
+
+static uint64_t round_up(uint64_t value, uint64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+/* The header that a leaf of this topology must have. */
+static struct cxlf_leaf layout(const struct cxlf_topology *t, uint32_t leaf,
+                               const uint8_t uuid[16])
+{
+    uint64_t per_word = 64 * (CXLF_PAGE / sizeof(struct cxlf_entry));
+    struct cxlf_leaf h = {
+        .segment = {
+            .magic = CXLF_LEAF_MAGIC,
+            .version = CXLF_ABI_VERSION,
+            .header_size = sizeof(struct cxlf_leaf),
+            .index = leaf,
+            .hosts = t->hosts,
+        },
+        .leaves = t->leaves,
+        .shards = t->shards,
+        .lines = cxlf_topology_shard_lines(t),
+        .counters_offset = CXLF_PAGE,
+    };
+
+    memcpy(h.segment.uuid, uuid, 16);
+    h.touched_words = round_up(h.lines, per_word) / per_word;
+    h.touched_offset = h.counters_offset +
+        round_up((uint64_t)t->shards * t->hosts *
+                 sizeof(struct cxlf_counters), CXLF_PAGE);
+    /* A page for each shard's map keeps shards off each other's lines. */
+    h.touched_words = round_up(h.touched_words, CXLF_PAGE / 8);
+    h.entries_offset = h.touched_offset +
+        round_up(t->shards * h.touched_words * 8, CXLF_PAGE);
+    h.segment.size = h.entries_offset +
+        round_up(t->shards * h.lines * sizeof(struct cxlf_entry), CXLF_PAGE);
+    return h;
+}
+
+uint64_t cxlf_leaf_size(const struct cxlf_topology *t)
+{
+    static const uint8_t none[16];
+
+    return layout(t, 0, none).segment.size;
+}
+
+void cxlf_leaf_format(void *memory, const struct cxlf_topology *t,
+                      uint32_t leaf, const uint8_t uuid[16])
+{
+    struct cxlf_leaf h = layout(t, leaf, uuid);
+
+    memcpy(memory, &h, sizeof(h));
+}
+
+static bool check(const struct cxlf_leaf *have, const struct cxlf_leaf *want,
+                  uint64_t size, const char **why)
+{
+    *why = NULL;
+    if (have->segment.magic != want->segment.magic) {
+        *why = "leaf segment: wrong magic number";
+    } else if (have->segment.version != want->segment.version) {
+        *why = "leaf segment: made by another ABI version";
+    } else if (size < want->segment.size ||
+               have->segment.size != want->segment.size) {
+        *why = "leaf segment: its size does not fit the topology";
+    } else if (memcmp(have->segment.uuid, want->segment.uuid, 16)) {
+        *why = "leaf segment: belongs to another fabric";
+    } else if (memcmp(have, want, sizeof(*have))) {
+        *why = "leaf segment: its geometry does not fit the topology";
+    }
+    return *why == NULL;
+}
+
+bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
+                      uint32_t leaf, const uint8_t uuid[16],
+                      const char **why)
+{
+    struct cxlf_leaf want = layout(&d->topology, leaf, uuid), have;
+    char *base = memory;
+
+    if (leaf >= d->topology.leaves) {
+        *why = "leaf segment: the topology has no such leaf";
+        return false;
+    }
+    if (size < sizeof(have)) {
+        *why = "leaf segment: smaller than its header";
+        return false;
+    }
+    memcpy(&have, memory, sizeof(have));
+    if (!check(&have, &want, size, why)) {
+        return false;
+    }
+    d->lines = want.lines;
+    d->leaf[leaf] = (struct cxlf_shards) {
+        .counters = (void *)(base + want.counters_offset),
+        .touched = (void *)(base + want.touched_offset),
+        .touched_words = want.touched_words,
+        .entries = (void *)(base + want.entries_offset),
+    };
+    return true;
+}

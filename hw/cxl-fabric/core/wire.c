@@ -1,0 +1,135 @@
+/*
+ * Checks of the join protocol's messages
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+#include "cxlf/wire.h"
+
+bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
+                            const char **why)
+{
+    static const struct {
+        uint32_t min, max;
+    } length[] = {
+        [CXLF_WIRE_JOIN] = { sizeof(struct cxlf_wire_join),
+            sizeof(struct cxlf_wire_join) + CXLF_WIRE_BLOB_MAX },
+        [CXLF_WIRE_WELCOME] = { sizeof(struct cxlf_wire_welcome),
+            sizeof(struct cxlf_wire_welcome) + CXLF_WIRE_BLOB_MAX },
+        [CXLF_WIRE_SEGMENT] = { sizeof(struct cxlf_wire_segment),
+            sizeof(struct cxlf_wire_segment) },
+        [CXLF_WIRE_READY] = { 0, 0 },
+        [CXLF_WIRE_REFUSE] = { sizeof(struct cxlf_wire_refuse),
+            sizeof(struct cxlf_wire_refuse) },
+        [CXLF_WIRE_LEAVE] = { 0, 0 },
+    };
+
+    *why = NULL;
+    if (h->magic != CXLF_WIRE_MAGIC) {
+        *why = "not a message of a CXL fabric (wrong magic number)";
+    } else if (h->version != CXLF_WIRE_VERSION) {
+        *why = "the other end speaks another version of the join protocol";
+    } else if (h->type < CXLF_WIRE_JOIN || h->type > CXLF_WIRE_LEAVE) {
+        *why = "unknown type of message";
+    } else if (h->length < length[h->type].min ||
+               h->length > length[h->type].max) {
+        *why = "the message's length does not fit its type";
+    } else if (h->zero != 0) {
+        *why = "a reserved field of the message is not zero";
+    }
+    return *why == NULL;
+}
+
+bool cxlf_wire_read_join(const void *payload, size_t length,
+                         struct cxlf_wire_join *out, const void **blob,
+                         const char **why)
+{
+    if (length < sizeof(*out)) {
+        *why = "JOIN is too short";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    *blob = (const char *)payload + sizeof(*out);
+    if (out->abi_version != CXLF_ABI_VERSION) {
+        *why = "JOIN: the peer was built with another ABI version";
+    } else if (out->leaf_header != sizeof(struct cxlf_leaf) ||
+               out->fabric_header != sizeof(struct cxlf_fabric) ||
+               out->entry_size != sizeof(struct cxlf_entry)) {
+        *why = "JOIN: the peer's structures have other sizes";
+    } else if (out->host < -1 || out->host >= CXLF_MAX_HOSTS) {
+        *why = "JOIN: 'host' must be -1 to 61";
+    } else if (out->blob > CXLF_WIRE_BLOB_MAX ||
+               out->blob != length - sizeof(*out)) {
+        *why = "JOIN: the topology's size does not fit the message";
+    } else {
+        return true;
+    }
+    return false;
+}
+
+bool cxlf_wire_read_welcome(const void *payload, size_t length,
+                            struct cxlf_wire_welcome *out, const void **blob,
+                            const char **why)
+{
+    if (length < sizeof(*out)) {
+        *why = "WELCOME is too short";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    *blob = (const char *)payload + sizeof(*out);
+    if (out->host >= CXLF_MAX_HOSTS) {
+        *why = "WELCOME: host number out of range";
+    } else if (out->segments < 3 ||
+               out->segments > 1 + CXLF_MAX_LEAVES + CXLF_MAX_GFAMS) {
+        *why = "WELCOME: impossible number of segments";
+    } else if (out->blob == 0 || out->blob > CXLF_WIRE_BLOB_MAX ||
+               out->blob != length - sizeof(*out)) {
+        *why = "WELCOME: the topology's size does not fit the message";
+    } else {
+        return true;
+    }
+    return false;
+}
+
+bool cxlf_wire_read_segment(const void *payload, size_t length,
+                            struct cxlf_wire_segment *out, const char **why)
+{
+    static const uint32_t limit[CXLF_KINDS] = {
+        [CXLF_KIND_FABRIC] = 1,
+        [CXLF_KIND_LEAF] = CXLF_MAX_LEAVES,
+        [CXLF_KIND_GFAM] = CXLF_MAX_GFAMS,
+    };
+
+    if (length != sizeof(*out)) {
+        *why = "SEGMENT has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->kind >= CXLF_KINDS || out->index >= limit[out->kind]) {
+        *why = "SEGMENT names no segment of a fabric";
+        return false;
+    }
+    if (out->size == 0 || out->size > CXLF_MAX_HOT + CXLF_MAX_BULK) {
+        *why = "SEGMENT has an impossible size";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_refuse(const void *payload, size_t length,
+                           struct cxlf_wire_refuse *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "REFUSE has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    out->text[CXLF_WIRE_TEXT_MAX] = '\0';
+    for (char *at = out->text; *at; at++) {
+        if (*at < ' ' || *at > '~') {
+            *at = '?';
+        }
+    }
+    return true;
+}

@@ -1,0 +1,284 @@
+/*
+ * CXL fabric: a member's side of the join, and the loss of the owner
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-events-cxl-fabric.h"
+#include "qemu/error-report.h"
+#include "fabric-internal.h"
+#include "trace.h"
+
+static bool set_timeouts(QIOChannelSocket *sioc, Error **errp)
+{
+    struct timeval limit = { .tv_sec = CXL_FABRIC_JOIN_SECONDS };
+
+    if (setsockopt(sioc->fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
+                   sizeof(limit)) < 0 ||
+        setsockopt(sioc->fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+                   sizeof(limit)) < 0) {
+        error_setg_errno(errp, errno, "cannot bound the wait for the owner");
+        return false;
+    }
+    return true;
+}
+
+static bool send_join(CXLFabric *f, const struct cxlf_topology *wanted,
+                      Error **errp)
+{
+    g_autofree uint8_t *blob = g_malloc(CXLF_WIRE_BLOB_MAX);
+    struct cxlf_wire_join join = {
+        .abi_version = CXLF_ABI_VERSION,
+        .leaf_header = sizeof(struct cxlf_leaf),
+        .fabric_header = sizeof(struct cxlf_fabric),
+        .entry_size = sizeof(struct cxlf_entry),
+        .host = f->want_host,
+        .blob = wanted ? cxlf_topology_write(wanted, blob, CXLF_WIRE_BLOB_MAX)
+                       : 0,
+    };
+    struct iovec iov[2] = {
+        { .iov_base = &join, .iov_len = sizeof(join) },
+        { .iov_base = blob, .iov_len = join.blob },
+    };
+
+    return cxl_fabric_send(f->channel, CXLF_WIRE_JOIN, iov, 2, -1, errp);
+}
+
+/* Receive a message that must be of type @want; a REFUSE becomes an error. */
+static uint8_t *expect(CXLFabric *f, uint16_t want, uint32_t *length, int *fd,
+                       Error **errp)
+{
+    struct cxlf_wire_refuse refuse;
+    g_autofree uint8_t *payload = NULL;
+    const char *why;
+    uint16_t type;
+
+    payload = cxl_fabric_receive(f->channel, &type, length, fd, errp);
+    if (payload && type == want) {
+        return g_steal_pointer(&payload);
+    }
+    if (payload && type == CXLF_WIRE_REFUSE &&
+        cxlf_wire_read_refuse(payload, *length, &refuse, &why)) {
+        error_setg(errp, "the owner refuses: %s", refuse.text);
+    } else if (payload) {
+        error_setg(errp, "the owner sends a message out of turn");
+    }
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return NULL;
+}
+
+static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
+{
+    g_autofree uint8_t *payload = NULL;
+    struct cxlf_wire_welcome w;
+    const struct cxlf_topology *t = &f->directory.topology;
+    const void *blob;
+    const char *why;
+    uint32_t length;
+    int fd;
+
+    payload = expect(f, CXLF_WIRE_WELCOME, &length, &fd, errp);
+    if (!payload) {
+        return false;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!cxlf_wire_read_welcome(payload, length, &w, &blob, &why) ||
+        !cxlf_topology_read(blob, w.blob, &f->directory.topology, &why)) {
+        error_setg(errp, "%s", why);
+        return false;
+    }
+    if (w.host >= t->hosts || w.segments != 1 + t->leaves + t->gfams) {
+        error_setg(errp, "WELCOME does not fit the topology");
+        return false;
+    }
+    memcpy(f->uuid.data, w.uuid, sizeof(w.uuid));
+    f->self = w.host;
+    *segments = w.segments;
+    return true;
+}
+
+static bool receive_segment(CXLFabric *f, Error **errp)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+    g_autofree uint8_t *payload = NULL;
+    struct cxlf_wire_segment w;
+    CXLFabricSegment *s;
+    struct stat st;
+    const char *why;
+    uint32_t length;
+    int fd;
+
+    payload = expect(f, CXLF_WIRE_SEGMENT, &length, &fd, errp);
+    if (!payload) {
+        return false;
+    }
+    if (!cxlf_wire_read_segment(payload, length, &w, &why)) {
+        error_setg(errp, "%s", why);
+    } else if (fd < 0) {
+        error_setg(errp, "SEGMENT came without a descriptor");
+    } else if ((w.kind == CXLF_KIND_LEAF && w.index >= t->leaves) ||
+               (w.kind == CXLF_KIND_GFAM && w.index >= t->gfams) ||
+               f->segment[w.kind][w.index].fd >= 0) {
+        error_setg(errp, "SEGMENT came twice, or names none of this fabric");
+    } else if (w.size != cxl_fabric_segment_size(f, w.kind, w.index) ||
+               fstat(fd, &st) < 0 || st.st_size < w.size) {
+        error_setg(errp, "SEGMENT: kind %u, number %u has a wrong size",
+                   w.kind, w.index);
+    } else {
+        s = &f->segment[w.kind][w.index];
+        s->fd = fd;
+        s->size = w.size;
+        return true;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return false;
+}
+
+static bool adopt_table(CXLFabric *f, Error **errp)
+{
+    CXLFabricSegment *s = &f->segment[CXLF_KIND_FABRIC][0];
+    const struct cxlf_fabric *t;
+
+    if (!cxl_fabric_map(s, false, errp)) {
+        return false;
+    }
+    t = s->map;
+    if (t->segment.magic != CXLF_FABRIC_MAGIC ||
+        t->segment.version != CXLF_ABI_VERSION ||
+        t->segment.header_size != sizeof(*t) ||
+        t->segment.size != s->size ||
+        t->segment.hosts != f->directory.topology.hosts ||
+        memcmp(t->segment.uuid, f->uuid.data, 16)) {
+        error_setg(errp, "fabric segment: its header does not fit");
+        return false;
+    }
+    f->table = s->map;
+    return true;
+}
+
+static bool adopt_segments(CXLFabric *f, Error **errp)
+{
+    if (!adopt_table(f, errp)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < f->directory.topology.leaves; i++) {
+        if (!cxl_fabric_map(&f->segment[CXLF_KIND_LEAF][i], true, errp) ||
+            !cxl_fabric_adopt_leaf(f, i, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
+                         gpointer opaque)
+{
+    CXLFabric *f = opaque;
+    char buffer[256];
+    ssize_t got = qio_channel_read(ioc, buffer, sizeof(buffer), NULL);
+
+    if (got > 0 || got == QIO_CHANNEL_ERR_BLOCK) {
+        return G_SOURCE_CONTINUE;   /* nothing is defined yet; ignore it */
+    }
+    f->watch = 0;
+    qatomic_set(&f->lost, true);
+    trace_cxl_fabric_lost(cxl_fabric_id(f));
+    error_report("cxl-fabric '%s': the owner at '%s' is gone; accesses to "
+                 "the fabric are refused from now on", cxl_fabric_id(f),
+                 f->socket);
+    qapi_event_send_x_cxl_fabric_lost(cxl_fabric_id(f),
+                                      "the owner hung up");
+    notifier_list_notify(&f->lost_notifiers, f);
+    return G_SOURCE_REMOVE;
+}
+
+static bool read_wanted(CXLFabric *f, struct cxlf_topology *wanted,
+                        Error **errp)
+{
+    g_autofree char *blob = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *why;
+    gsize size;
+
+    if (!g_file_get_contents(f->topology_file, &blob, &size, &error)) {
+        error_setg(errp, "'topology': %s", error->message);
+        return false;
+    }
+    if (!cxlf_topology_read(blob, size, wanted, &why)) {
+        error_setg(errp, "'topology': %s", why);
+        return false;
+    }
+    return true;
+}
+
+bool cxl_fabric_join(CXLFabric *f, Error **errp)
+{
+    ERRP_GUARD();
+    SocketAddress address = {
+        .type = SOCKET_ADDRESS_TYPE_UNIX,
+        .u.q_unix.path = f->socket,
+    };
+    struct cxlf_topology wanted;
+    uint32_t segments;
+
+    if (f->topology_file && !read_wanted(f, &wanted, errp)) {
+        return false;
+    }
+    f->channel = qio_channel_socket_new();
+    qio_channel_set_name(QIO_CHANNEL(f->channel), "cxl-fabric");
+    if (qio_channel_socket_connect_sync(f->channel, &address, errp) < 0) {
+        error_append_hint(errp, "Start the fabric's owner (listen=on) "
+                          "first.\n");
+        return false;
+    }
+    if (!set_timeouts(f->channel, errp) ||
+        !send_join(f, f->topology_file ? &wanted : NULL, errp) ||
+        !receive_welcome(f, &segments, errp)) {
+        goto fail;
+    }
+    for (uint32_t i = 0; i < segments; i++) {
+        if (!receive_segment(f, errp)) {
+            goto fail;
+        }
+    }
+    if (!adopt_segments(f, errp) ||
+        !cxl_fabric_send(f->channel, CXLF_WIRE_READY, NULL, 0, -1, errp)) {
+        goto fail;
+    }
+    qio_channel_set_blocking(QIO_CHANNEL(f->channel), false, NULL);
+    f->watch = qio_channel_add_watch(QIO_CHANNEL(f->channel),
+                                     G_IO_IN | G_IO_HUP, on_owner, f, NULL);
+    trace_cxl_fabric_joined(cxl_fabric_id(f), f->self);
+    return true;
+
+fail:
+    error_prepend(errp, "joining the fabric at '%s': ", f->socket);
+    return false;
+}
+
+void cxl_fabric_leave(CXLFabric *f)
+{
+    if (!f->channel) {
+        return;
+    }
+    if (f->watch) {
+        g_source_remove(f->watch);
+        f->watch = 0;
+        /* Only who is still a member has something to give up. */
+        cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
+    }
+    /* Also after a join that failed half-way, or the owner would fence. */
+    cxl_fabric_send(f->channel, CXLF_WIRE_LEAVE, NULL, 0, -1, NULL);
+    qio_channel_close(QIO_CHANNEL(f->channel), NULL);
+    object_unref(OBJECT(f->channel));
+    f->channel = NULL;
+}

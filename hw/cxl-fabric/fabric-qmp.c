@@ -1,0 +1,116 @@
+/*
+ * CXL fabric: x-query-cxl-fabric
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-cxl-fabric.h"
+#include "fabric-internal.h"
+
+QEMU_BUILD_BUG_ON((int)CXL_FABRIC_HOST_STATE_RECOVERING !=
+                  (int)CXLF_HOST_RECOVERING);
+
+static CxlFabricCounters *counters(CXLFabric *f, int leaf, int shard,
+                                   int host)
+{
+    CxlFabricCounters *c = g_new0(CxlFabricCounters, 1);
+    uint64_t n[CXLF_COUNTERS];
+
+    cxlf_read_counters(&f->directory, leaf, shard, host, n);
+    *c = (CxlFabricCounters) {
+        .read_hit = n[CXLF_READ_HIT],
+        .write_hit = n[CXLF_WRITE_HIT],
+        .read_miss = n[CXLF_READ_MISS],
+        .write_miss = n[CXLF_WRITE_MISS],
+        .upgrade = n[CXLF_UPGRADE],
+        .bisnp_sent = n[CXLF_BISNP_SENT],
+        .bisnp_received = n[CXLF_BISNP_RECEIVED],
+        .writeback = n[CXLF_WRITEBACK],
+        .retry = n[CXLF_RETRY],
+        .refusal = n[CXLF_REFUSAL],
+        .atomic = n[CXLF_ATOMIC],
+        .atomic_retry = n[CXLF_ATOMIC_RETRY],
+        .atomic_misaligned = n[CXLF_ATOMIC_MISALIGNED],
+        .bulk_trapped = n[CXLF_BULK_TRAPPED],
+    };
+    return c;
+}
+
+static CxlFabricHostList *hosts(CXLFabric *f)
+{
+    CxlFabricHostList *list = NULL, **tail = &list;
+
+    for (uint32_t i = 0; i < f->directory.topology.hosts; i++) {
+        struct cxlf_host h = f->table->host[i];
+        CxlFabricHost *host = g_new0(CxlFabricHost, 1);
+
+        host->host = i;
+        host->state = h.state < CXLF_HOST_STATES ? h.state : 0;
+        host->pid = h.pid;
+        host->deaths = h.deaths;
+        host->counters = counters(f, -1, -1, i);
+        QAPI_LIST_APPEND(tail, host);
+    }
+    return list;
+}
+
+static CxlFabricShardList *directory(CXLFabric *f)
+{
+    CxlFabricShardList *list = NULL, **tail = &list;
+
+    for (uint32_t l = 0; l < f->directory.topology.leaves; l++) {
+        for (uint32_t s = 0; s < f->directory.topology.shards; s++) {
+            CxlFabricShard *shard = g_new0(CxlFabricShard, 1);
+
+            shard->leaf = l;
+            shard->shard = s;
+            shard->counters = counters(f, l, s, -1);
+            QAPI_LIST_APPEND(tail, shard);
+        }
+    }
+    return list;
+}
+
+static CxlFabricInfo *describe(CXLFabric *f)
+{
+    static const CxlFabricRole roles[] = {
+        [CXL_FABRIC_NONE] = CXL_FABRIC_ROLE_NONE,
+        [CXL_FABRIC_OWNER] = CXL_FABRIC_ROLE_OWNER,
+        [CXL_FABRIC_MEMBER] = CXL_FABRIC_ROLE_MEMBER,
+        [CXL_FABRIC_EMBEDDED] = CXL_FABRIC_ROLE_EMBEDDED,
+    };
+    const struct cxlf_topology *t = &f->directory.topology;
+    CxlFabricInfo *info = g_new0(CxlFabricInfo, 1);
+
+    info->id = g_strdup(cxl_fabric_id(f));
+    info->role = roles[f->kind];
+    info->state = f->lost ? CXL_FABRIC_STATE_LOST : CXL_FABRIC_STATE_UP;
+    info->socket = g_strdup(f->socket);
+    info->uuid = qemu_uuid_unparse_strdup(&f->uuid);
+    info->epoch = cxl_fabric_epoch(f);
+    info->leaves = t->leaves;
+    info->shards = t->shards;
+    info->gfams = t->gfams;
+    for (uint32_t i = 0; i < t->gfams; i++) {
+        info->hot += t->gfam[i].hot;
+        info->bulk += t->gfam[i].bulk;
+    }
+    info->self = f->self;
+    info->hosts = hosts(f);
+    info->directory = directory(f);
+    return info;
+}
+
+CxlFabricInfoList *qmp_x_query_cxl_fabric(Error **errp)
+{
+    CxlFabricInfoList *list = NULL, **tail = &list;
+
+    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
+        if (f->kind != CXL_FABRIC_NONE) {
+            QAPI_LIST_APPEND(tail, describe(f));
+        }
+    }
+    return list;
+}

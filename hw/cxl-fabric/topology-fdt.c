@@ -1,0 +1,182 @@
+/*
+ * Topology as a device tree
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+#include "cxlf/topology-fdt.h"
+
+static bool get_u32(const void *fdt, int node, const char *name,
+                    uint32_t *value)
+{
+    int length;
+    const fdt32_t *cell = fdt_getprop(fdt, node, name, &length);
+
+    if (!cell || length != sizeof(*cell)) {
+        return false;
+    }
+    *value = fdt32_ld(cell);
+    return true;
+}
+
+static bool get_u64(const void *fdt, int node, const char *name,
+                    uint64_t *value)
+{
+    int length;
+    const fdt64_t *cells = fdt_getprop(fdt, node, name, &length);
+
+    if (!cells || length != sizeof(*cells)) {
+        return false;
+    }
+    *value = fdt64_ld(cells);
+    return true;
+}
+
+/* "leaf@1" under prefix "leaf": the number comes from 'reg'. */
+static bool is_node(const char *name, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return !strncmp(name, prefix, length) && name[length] == '@';
+}
+
+/* Which numbers of a kind of node have been seen. */
+static bool see(uint64_t *seen, uint32_t number, uint32_t limit)
+{
+    if (number >= limit || *seen & 1ull << number) {
+        return false;
+    }
+    *seen |= 1ull << number;
+    return true;
+}
+
+static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
+                      uint64_t seen[3], const char **why)
+{
+    const char *name = fdt_get_name(fdt, node, NULL);
+    uint32_t number;
+
+    if (!name || !get_u32(fdt, node, "reg", &number)) {
+        *why = "topology: a node has no 'reg' of one cell";
+        return false;
+    }
+    if (is_node(name, "leaf")) {
+        *why = "topology: leaf@N: 'reg' must be 0 to 7, each once";
+        return see(&seen[0], number, CXLF_MAX_LEAVES);
+    }
+    if (is_node(name, "gfam")) {
+        *why = "topology: gfam@N: 'reg' must be 0 to 7, each once, with "
+               "'leaf' (one cell), 'hot-size' and 'bulk-size' (two cells)";
+        return see(&seen[1], number, CXLF_MAX_GFAMS) &&
+               get_u32(fdt, node, "leaf", &t->gfam[number].leaf) &&
+               get_u64(fdt, node, "hot-size", &t->gfam[number].hot) &&
+               get_u64(fdt, node, "bulk-size", &t->gfam[number].bulk);
+    }
+    if (is_node(name, "host")) {
+        *why = "topology: host@N: 'reg' must be 0 to 61, each once, with "
+               "'leaf' (one cell)";
+        return see(&seen[2], number, CXLF_MAX_HOSTS) &&
+               get_u32(fdt, node, "leaf", &t->host_leaf[number]);
+    }
+    *why = "topology: a node is none of leaf@N, gfam@N, host@N";
+    return false;
+}
+
+/* Numbers must run from 0 without a gap; returns how many there are. */
+static bool count(uint64_t seen, uint32_t *n)
+{
+    *n = __builtin_popcountll(seen);
+    return (seen & (seen + 1)) == 0;
+}
+
+bool cxlf_topology_read(const void *blob, size_t size,
+                        struct cxlf_topology *t, const char **why)
+{
+    uint64_t seen[3] = { 0 };
+    int node;
+
+    memset(t, 0, sizeof(*t));
+    if (size > CXLF_MAX_HOSTS * 1024 || fdt_check_full(blob, size)) {
+        *why = "topology: not a device tree blob (compile it with dtc)";
+        return false;
+    }
+    if (fdt_node_check_compatible(blob, 0, CXLF_TOPOLOGY_COMPATIBLE)) {
+        *why = "topology: 'compatible' must be \"" CXLF_TOPOLOGY_COMPATIBLE
+               "\"";
+        return false;
+    }
+    if (!get_u32(blob, 0, "shards", &t->shards)) {
+        *why = "topology: the root has no 'shards' of one cell";
+        return false;
+    }
+    fdt_for_each_subnode(node, blob, 0) {
+        if (!read_node(blob, node, t, seen, why)) {
+            return false;
+        }
+    }
+    if (!count(seen[0], &t->leaves) || !count(seen[1], &t->gfams) ||
+        !count(seen[2], &t->hosts)) {
+        *why = "topology: 'reg' of leaves, gfams and hosts must each run "
+               "from 0 without a gap";
+        return false;
+    }
+    return cxlf_topology_check(t, why);
+}
+
+static int begin(void *fdt, const char *kind, uint32_t number)
+{
+    char name[32];
+    int error;
+
+    snprintf(name, sizeof(name), "%s@%x", kind, number);
+    error = fdt_begin_node(fdt, name);
+    return error ? error : fdt_property_u32(fdt, "reg", number);
+}
+
+static int write_nodes(const struct cxlf_topology *t, void *fdt)
+{
+    int error = 0;
+
+    for (uint32_t i = 0; i < t->leaves && !error; i++) {
+        error = begin(fdt, "leaf", i);
+        error = error ? error : fdt_end_node(fdt);
+    }
+    for (uint32_t i = 0; i < t->gfams && !error; i++) {
+        error = begin(fdt, "gfam", i);
+        error = error ? error : fdt_property_u32(fdt, "leaf",
+                                                 t->gfam[i].leaf);
+        error = error ? error : fdt_property_u64(fdt, "hot-size",
+                                                 t->gfam[i].hot);
+        error = error ? error : fdt_property_u64(fdt, "bulk-size",
+                                                 t->gfam[i].bulk);
+        error = error ? error : fdt_end_node(fdt);
+    }
+    for (uint32_t i = 0; i < t->hosts && !error; i++) {
+        error = begin(fdt, "host", i);
+        error = error ? error : fdt_property_u32(fdt, "leaf",
+                                                 t->host_leaf[i]);
+        error = error ? error : fdt_end_node(fdt);
+    }
+    return error;
+}
+
+size_t cxlf_topology_write(const struct cxlf_topology *t, void *fdt,
+                           size_t capacity)
+{
+    int error = fdt_create(fdt, capacity);
+
+    error = error ? error : fdt_finish_reservemap(fdt);
+    error = error ? error : fdt_begin_node(fdt, "");
+    error = error ? error : fdt_property_string(fdt, "compatible",
+                                                CXLF_TOPOLOGY_COMPATIBLE);
+    error = error ? error : fdt_property_u32(fdt, "#address-cells", 1);
+    error = error ? error : fdt_property_u32(fdt, "#size-cells", 0);
+    error = error ? error : fdt_property_u32(fdt, "shards", t->shards);
+    error = error ? error : write_nodes(t, fdt);
+    error = error ? error : fdt_end_node(fdt);
+    error = error ? error : fdt_finish(fdt);
+    return error ? 0 : fdt_totalsize(fdt);
+}

@@ -1,0 +1,240 @@
+/*
+ * GFAM device as a host sees it: a Type-3 endpoint with HOT and BULK
+ *
+ * A stock kernel knows no GFAM, so the host's edge switch presents the
+ * device as an ordinary Type-3 endpoint (CXL r3.1 section 7.7.12).  Its DPA
+ * space is HOT then BULK; both are shared with the other hosts.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/units.h"
+#include "qom/object_interfaces.h"
+#include "hw/qdev-properties.h"
+#include "migration/vmstate.h"
+#include "../cxl-fabric/compat.h"
+#include "../cxl-fabric/pbr-component.h"
+#include "gfam-internal.h"
+#include "trace.h"
+
+#define LSA_SIZE (128 * KiB)
+
+static bool check_properties(CXLGFAM *s, Error **errp)
+{
+    CXLType3Dev *ct3d = CXL_TYPE3(s);
+    const struct cxlf_topology *t;
+
+    if (!s->eca) {
+        error_setg(errp, "'eca' is not set; it takes the id of a dpu-eca "
+                   "device: add -device dpu-eca,id=eca0 before this one, and "
+                   "eca=eca0 here");
+        return false;
+    }
+    if (!eca_fabric(s->eca)) {
+        error_setg(errp, "'eca': the dpu-eca device is not realized");
+        return false;
+    }
+    if (ct3d->hostmem || ct3d->hostvmem || ct3d->hostpmem ||
+        ct3d->dc.num_regions || ct3d->dc.host_dc) {
+        error_setg(errp, "memdev properties and 'num-dc-regions' are not for "
+                   "cxl-gfam: its memory is the fabric's");
+        return false;
+    }
+    t = &cxl_fabric_directory(eca_fabric(s->eca))->topology;
+    if (s->gfam >= t->gfams) {
+        error_setg(errp, "'gfam' must be 0 to %u: the fabric has %u GFAM "
+                   "device%s", t->gfams - 1, t->gfams,
+                   t->gfams == 1 ? "" : "s");
+        return false;
+    }
+    s->hot = t->gfam[s->gfam].hot;
+    s->bulk = t->gfam[s->gfam].bulk;
+    return true;
+}
+
+/* A label storage area of our own, where the user gave none. */
+static bool make_lsa(CXLGFAM *s, Error **errp)
+{
+    CXLType3Dev *ct3d = CXL_TYPE3(s);
+    Object *obj;
+
+    if (ct3d->lsa) {
+        return true;
+    }
+    obj = object_new("memory-backend-ram");
+    object_property_add_child(OBJECT(s), "fabric-lsa", obj);
+    object_unref(obj);
+    object_property_set_uint(obj, "size", LSA_SIZE, &error_abort);
+    if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {
+        object_unparent(obj);
+        return false;
+    }
+    return object_property_set_link(OBJECT(s), "lsa", obj, errp);
+}
+
+static void drop_child(CXLGFAM *s, const char *name)
+{
+    Object *child = object_resolve_path_component(OBJECT(s), name);
+
+    if (child) {
+        object_unparent(child);
+    }
+}
+
+/* Every host sees the same serial number: fabric and device tell it. */
+static uint64_t serial_number(CXLGFAM *s)
+{
+    const QemuUUID *uuid = cxl_fabric_uuid(eca_fabric(s->eca));
+
+    return (ldq_le_p(uuid->data) ^ ldq_le_p(uuid->data + 8)) + s->gfam;
+}
+
+static void release(CXLGFAM *s)
+{
+    CXLType3Dev *ct3d = CXL_TYPE3(s);
+
+    eca_detach_gfam(s->eca, s->gfam);
+    ct3d->hostvmem = NULL;
+    drop_child(s, "fabric-memory");
+    if (object_resolve_path_component(OBJECT(s), "fabric-lsa")) {
+        object_property_set_link(OBJECT(s), "lsa", NULL, &error_abort);
+        drop_child(s, "fabric-lsa");
+    }
+    cxl_fabric_gfam_release(eca_fabric(s->eca), s->gfam);
+}
+
+static void gfam_realize(PCIDevice *dev, Error **errp)
+{
+    ERRP_GUARD();
+    CXLGFAM *s = CXL_GFAM(dev);
+    CXLType3Dev *ct3d = CXL_TYPE3(dev);
+    CDATObject *cdat = &ct3d->cxl_cstate.cdat;
+    CXLFabric *fabric;
+
+    if (!check_properties(s, errp)) {
+        return;
+    }
+    fabric = eca_fabric(s->eca);
+    if (!cxl_fabric_gfam_take(fabric, s->gfam)) {
+        error_setg(errp, "'gfam': device %u has an endpoint in this host "
+                   "already", s->gfam);
+        return;
+    }
+    ct3d->hostvmem = gfam_memory_new(OBJECT(s), fabric, s->gfam,
+                                     s->hot + s->bulk, errp);
+    if (!ct3d->hostvmem || !make_lsa(s, errp)) {
+        release(s);
+        return;
+    }
+    if (ct3d->sn == UINT64_MAX) {
+        ct3d->sn = serial_number(s);
+    }
+    CXL_GFAM_GET_CLASS(s)->parent_realize(dev, errp);
+    if (*errp) {
+        release(s);
+        return;
+    }
+    if (!cdat->filename) {
+        cxl_doe_cdat_release(&ct3d->cxl_cstate);
+        cdat->build_cdat_table = gfam_build_cdat;
+        cxl_doe_cdat_init(&ct3d->cxl_cstate, &error_abort);
+    }
+    eca_attach_gfam(s->eca, s->gfam, memory_region_get_ram_ptr(
+        host_memory_backend_get_memory(ct3d->hostvmem)));
+    gfam_hdm_init(s);
+    trace_gfam_realize(s->gfam, s->hot, s->bulk);
+}
+
+static void gfam_exit(PCIDevice *dev)
+{
+    CXLGFAM *s = CXL_GFAM(dev);
+
+    gfam_hdm_exit(s);
+    CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
+    host_memory_backend_set_mapped(CXL_TYPE3(s)->hostvmem, false);
+    release(s);
+}
+
+/*
+ * Sanitize would wipe memory that other hosts use, behind the directory's
+ * back: that is for the Fabric Manager to do, not for one host.
+ */
+static void drop_sanitize(CXLGFAM *s)
+{
+    static const struct cxl_cmd none[256][256];
+    CXLCCI *cci = &CXL_TYPE3(s)->cci;
+
+    memset(cci->cxl_cmd_set[0x44], 0, sizeof(cci->cxl_cmd_set[0x44]));
+    cxl_add_cci_commands(cci, none, 0);     /* rebuilds the effects log */
+}
+
+static void gfam_reset(DeviceState *dev)
+{
+    CXLGFAM *s = CXL_GFAM(dev);
+
+    gfam_hdm_close_all(s);
+    CXL_GFAM_GET_CLASS(s)->parent_reset(dev);
+    pbr_add_bi_capability(&CXL_TYPE3(s)->cxl_cstate, PBR_CAP_BI_DECODER);
+    drop_sanitize(s);
+}
+
+/* The write of Clear Poison goes through the agent like any other. */
+static bool gfam_set_cacheline(CXLType3Dev *ct3d, uint64_t dpa,
+                               uint8_t *data)
+{
+    CXLGFAM *s = CXL_GFAM(ct3d);
+
+    for (int i = 0; i < CXLF_LINE; i += 8) {
+        if (eca_write(s->eca, s->gfam, dpa + i, ldq_le_p(data + i), 8,
+                      MEMTXATTRS_UNSPECIFIED) != MEMTX_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const VMStateDescription vmstate_gfam = {
+    .name = TYPE_CXL_GFAM,
+    .unmigratable = 1,      /* its memory is shared with other hosts */
+};
+
+static const Property gfam_properties[] = {
+    DEFINE_PROP_LINK("eca", CXLGFAM, eca, TYPE_DPU_ECA, ECAState *),
+    DEFINE_PROP_UINT32("gfam", CXLGFAM, gfam, 0),
+    DEFINE_PROP_BOOL("x-hot-bypass", CXLGFAM, hot_bypass, false),
+};
+
+static void gfam_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
+    CXLGFAMClass *gc = CXL_GFAM_CLASS(oc);
+
+    gc->parent_realize = pc->realize;
+    gc->parent_exit = pc->exit;
+    gc->parent_reset = dc->legacy_reset;
+    pc->realize = gfam_realize;
+    pc->exit = gfam_exit;
+    CXL_TYPE3_CLASS(oc)->set_cacheline = gfam_set_cacheline;
+    dc->desc = "CXL GFAM Device (Type 3 view of a host)";
+    dc->vmsd = &vmstate_gfam;
+    device_class_set_legacy_reset(dc, gfam_reset);
+    device_class_set_props(dc, gfam_properties);
+}
+
+static const TypeInfo gfam_info = {
+    .name = TYPE_CXL_GFAM,
+    .parent = TYPE_CXL_TYPE3,
+    .instance_size = sizeof(CXLGFAM),
+    .class_size = sizeof(CXLGFAMClass),
+    .class_init = gfam_class_init,
+};
+
+static void gfam_register(void)
+{
+    type_register_static(&gfam_info);
+}
+
+type_init(gfam_register)

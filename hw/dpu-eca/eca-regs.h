@@ -1,0 +1,44 @@
+/*
+ * DPU Edge Coherence Agent: layout of BAR 0
+ *
+ * Layouts alone; docs/specs/dpu-eca.md describes them.  All registers are
+ * little-endian and read-only; accesses of 4 or 8 aligned bytes.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_DPU_ECA_REGS_H
+#define HW_DPU_ECA_REGS_H
+
+#define ECA_PCI_DEVICE_ID   0x0eca
+
+#define ECA_BAR_SIZE        0x1000
+
+#define ECA_MAGIC           0x000   /* "ECA1" */
+#define ECA_MAGIC_VALUE     0x31414345u
+#define ECA_VERSION         0x004
+#define ECA_VERSION_VALUE   1u
+#define ECA_STATUS          0x008
+#define ECA_STATUS_UP       (1u << 0)
+#define ECA_HOST            0x00c
+#define ECA_HOSTS           0x010
+#define ECA_LEAVES          0x014
+#define ECA_SHARDS          0x018
+#define ECA_GFAMS           0x01c
+#define ECA_LINE            0x020
+#define ECA_PAGE            0x024
+#define ECA_EPOCH           0x028
+#define ECA_COUNTERS        0x02c   /* how many there are */
+#define ECA_UUID            0x030   /* 16 bytes */
+
+#define ECA_GFAM            0x100   /* a block for each device */
+#define ECA_GFAM_STRIDE     0x020
+#define ECA_GFAM_HOT        0x00    /* bytes, 64 bits */
+#define ECA_GFAM_BULK       0x08    /* bytes, 64 bits */
+#define ECA_GFAM_LEAF       0x10
+#define ECA_GFAM_FLAGS      0x14
+#define ECA_GFAM_ATTACHED   (1u << 0)
+
+#define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
+
+#endif /* HW_DPU_ECA_REGS_H */

@@ -1,0 +1,168 @@
+/*
+ * Shared layout of a fabric: what processes of one fabric map together
+ *
+ * Everything in this file is ABI: two builds may share a fabric only if they
+ * agree on CXLF_ABI_VERSION, and every size and offset is asserted.  The
+ * fabric's owner creates the segments and fills the headers; a process that
+ * joins checks them against what it was told at the join and then uses its
+ * own copies, never the shared ones.  docs/abi.md describes the layout.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef CXLF_ABI_H
+#define CXLF_ABI_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CXLF_ABI_VERSION    1u
+#define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
+#define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
+
+/* Limits, each of which some field of this layout rests on. */
+#define CXLF_MAX_HOSTS      62      /* bits of an exact copyset */
+#define CXLF_MAX_LEAVES     8
+#define CXLF_MAX_SHARDS     16      /* of one leaf */
+#define CXLF_MAX_GFAMS      8
+#define CXLF_LINE           64      /* bytes of a HOT line */
+#define CXLF_PAGE           4096
+#define CXLF_LINES_PER_PAGE (CXLF_PAGE / CXLF_LINE)
+/* The capacity unit of CXL decoders (CXL r3.1 section 8.2.4.20). */
+#define CXLF_CAPACITY_UNIT  (256ull << 20)
+/* A shard's line number must fit the 32-bit tag of its directory entry. */
+#define CXLF_MAX_HOT        (64ull << 30)
+#define CXLF_MAX_BULK       (16ull << 40)
+
+/* Counters: one block for each pair of shard and host. */
+enum cxlf_counter {
+    CXLF_READ_HIT,
+    CXLF_WRITE_HIT,
+    CXLF_READ_MISS,
+    CXLF_WRITE_MISS,
+    CXLF_UPGRADE,
+    CXLF_BISNP_SENT,
+    CXLF_BISNP_RECEIVED,
+    CXLF_WRITEBACK,
+    CXLF_RETRY,
+    CXLF_REFUSAL,
+    CXLF_ATOMIC,
+    CXLF_ATOMIC_RETRY,
+    CXLF_ATOMIC_MISALIGNED,
+    CXLF_BULK_TRAPPED,
+    CXLF_COUNTERS
+};
+
+struct cxlf_counters {
+    /* Two cache lines, because some processors fetch lines in pairs. */
+    _Alignas(128) uint64_t count[16];
+};
+
+/*
+ * A directory entry: word then copyset, changed together by one 16-byte
+ * compare-and-swap only.  All zero is Invalid and never used.
+ *
+ * word     3:0   state (enum cxlf_state)
+ *          7:4   zero
+ *         31:8   generation: one more at every change of the entry
+ *         63:32  tag: line number in the shard, plus one; 0 = never used
+ * copyset 61:0   holders, one bit each (exact encoding)
+ *         63:62  encoding: 0 = exact; the others are reserved
+ */
+struct cxlf_entry {
+    _Alignas(16) uint64_t word;
+    uint64_t copyset;
+};
+
+#define CXLF_WORD_STATE(word)       ((unsigned)((word) & 0xf))
+#define CXLF_WORD_GENERATION(word)  ((uint32_t)((word) >> 8) & 0xffffffu)
+#define CXLF_WORD_TAG(word)         ((uint32_t)((word) >> 32))
+#define CXLF_WORD(tag, generation, state) \
+    ((uint64_t)(uint32_t)(tag) << 32 | \
+     (uint64_t)((generation) & 0xffffffu) << 8 | (uint64_t)(state))
+
+/* What both kinds of segment begin with. */
+struct cxlf_segment {
+    uint64_t magic;
+    uint32_t version;           /* CXLF_ABI_VERSION */
+    uint32_t header_size;       /* sizeof of the whole header */
+    uint64_t size;              /* bytes of the segment */
+    uint8_t uuid[16];           /* of the fabric */
+    uint32_t index;             /* number of the leaf; 0 for the fabric */
+    uint32_t hosts;             /* how many hosts may join */
+};
+
+/* A leaf's segment: header, counters, touched maps, entries. */
+struct cxlf_leaf {
+    struct cxlf_segment segment;
+    uint32_t leaves;            /* of the fabric */
+    uint32_t shards;            /* of this leaf */
+    uint64_t lines;             /* entries of each shard */
+    uint64_t counters_offset;   /* struct cxlf_counters[shards][hosts] */
+    uint64_t touched_offset;    /* uint64_t[shards][touched_words] */
+    uint64_t touched_words;
+    uint64_t entries_offset;    /* struct cxlf_entry[shards][lines] */
+};
+
+enum cxlf_host_state {
+    CXLF_HOST_FREE,         /* no host has this number */
+    CXLF_HOST_JOINING,      /* the number is promised to a peer */
+    CXLF_HOST_UP,
+    CXLF_HOST_FENCING,      /* hung up, not yet known to be dead */
+    CXLF_HOST_RECOVERING,   /* dead; its holdings are being cleared */
+    CXLF_HOST_STATES
+};
+
+/* Written by the owner alone; the others map it read-only. */
+struct cxlf_host {
+    uint32_t state;         /* enum cxlf_host_state */
+    uint32_t pid;
+    uint32_t incarnation;   /* one more at every join under this number */
+    uint32_t deaths;
+};
+
+struct cxlf_fabric {
+    struct cxlf_segment segment;
+    uint32_t epoch;         /* one more at every recovery */
+    uint32_t pad;
+    struct cxlf_host host[CXLF_MAX_HOSTS];
+};
+
+#define CXLF_ASSERT_AT(type, field, offset) \
+    static_assert(offsetof(struct type, field) == (offset), \
+                  "ABI: offset of " #type "." #field)
+#define CXLF_ASSERT_SIZE(type, size) \
+    static_assert(sizeof(struct type) == (size), "ABI: size of " #type)
+
+CXLF_ASSERT_SIZE(cxlf_counters, 128);
+static_assert(CXLF_COUNTERS <= 16, "ABI: counters fit their block");
+CXLF_ASSERT_SIZE(cxlf_entry, 16);
+CXLF_ASSERT_AT(cxlf_entry, word, 0);
+CXLF_ASSERT_AT(cxlf_entry, copyset, 8);
+CXLF_ASSERT_SIZE(cxlf_segment, 48);
+CXLF_ASSERT_AT(cxlf_segment, magic, 0);
+CXLF_ASSERT_AT(cxlf_segment, version, 8);
+CXLF_ASSERT_AT(cxlf_segment, header_size, 12);
+CXLF_ASSERT_AT(cxlf_segment, size, 16);
+CXLF_ASSERT_AT(cxlf_segment, uuid, 24);
+CXLF_ASSERT_AT(cxlf_segment, index, 40);
+CXLF_ASSERT_AT(cxlf_segment, hosts, 44);
+CXLF_ASSERT_SIZE(cxlf_leaf, 96);
+CXLF_ASSERT_AT(cxlf_leaf, leaves, 48);
+CXLF_ASSERT_AT(cxlf_leaf, shards, 52);
+CXLF_ASSERT_AT(cxlf_leaf, lines, 56);
+CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 64);
+CXLF_ASSERT_AT(cxlf_leaf, touched_offset, 72);
+CXLF_ASSERT_AT(cxlf_leaf, touched_words, 80);
+CXLF_ASSERT_AT(cxlf_leaf, entries_offset, 88);
+CXLF_ASSERT_SIZE(cxlf_host, 16);
+CXLF_ASSERT_AT(cxlf_host, state, 0);
+CXLF_ASSERT_AT(cxlf_host, pid, 4);
+CXLF_ASSERT_AT(cxlf_host, incarnation, 8);
+CXLF_ASSERT_AT(cxlf_host, deaths, 12);
+CXLF_ASSERT_AT(cxlf_fabric, epoch, 48);
+CXLF_ASSERT_AT(cxlf_fabric, host, 56);
+CXLF_ASSERT_SIZE(cxlf_fabric, 56 + 16 * CXLF_MAX_HOSTS);
+
+#endif /* CXLF_ABI_H */

@@ -1,0 +1,59 @@
+/*
+ * Topology of a fabric: leaves, GFAM devices, hosts, and the address map
+ *
+ * The topology is agreed when a host joins and never changes in the life of
+ * a fabric of ABI version 1.  Its form for people and for the wire is a
+ * device tree (docs/topology.md); this is what the code uses.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef CXLF_TOPOLOGY_H
+#define CXLF_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "cxlf/abi.h"
+
+struct cxlf_gfam {
+    uint64_t hot;       /* bytes; DPA 0 up to here is HOT */
+    uint64_t bulk;      /* bytes; BULK follows HOT */
+    uint32_t leaf;      /* the leaf that the device is attached to */
+};
+
+struct cxlf_topology {
+    uint32_t hosts;
+    uint32_t leaves;
+    uint32_t shards;    /* of each leaf */
+    uint32_t gfams;
+    struct cxlf_gfam gfam[CXLF_MAX_GFAMS];
+    uint32_t host_leaf[CXLF_MAX_HOSTS];
+};
+
+/* Where a line lives: the home that the address map gives it. */
+struct cxlf_home {
+    uint32_t leaf;
+    uint32_t shard;
+    uint32_t line;      /* index in the shard */
+};
+
+/*
+ * cxlf_topology_check: whether @t is within every limit.
+ * On failure *@why is a sentence that names the field and what it accepts.
+ * Any thread; no locks.
+ */
+bool cxlf_topology_check(const struct cxlf_topology *t, const char **why);
+
+/* cxlf_topology_shard_lines: directory entries of each shard. */
+uint64_t cxlf_topology_shard_lines(const struct cxlf_topology *t);
+
+/*
+ * cxlf_topology_home: the home of the HOT line at @dpa (bytes) of device
+ * @gfam.  Pages of 4 KiB go round the leaves, then round the shards of a
+ * leaf, so neighbours live apart and the lines of one page together.
+ * Returns false if there is no such HOT line.  Any thread; no locks.
+ */
+bool cxlf_topology_home(const struct cxlf_topology *t, uint32_t gfam,
+                        uint64_t dpa, struct cxlf_home *home);
+
+#endif /* CXLF_TOPOLOGY_H */

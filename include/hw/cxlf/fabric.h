@@ -1,0 +1,65 @@
+/*
+ * CXL fabric object: owns, joins or embeds a fabric
+ *
+ * What the devices of this process (the Edge Coherence Agent, the GFAM
+ * endpoints) need from the fabric.  All functions are called with the BQL
+ * held, unless they say otherwise.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_CXLF_FABRIC_H
+#define HW_CXLF_FABRIC_H
+
+#include "qom/object.h"
+#include "qemu/notify.h"
+#include "qemu/uuid.h"
+#include "cxlf/directory.h"
+
+#define TYPE_CXL_FABRIC "cxl-fabric"
+OBJECT_DECLARE_SIMPLE_TYPE(CXLFabric, CXL_FABRIC)
+
+/*
+ * cxl_fabric_new_embedded: a fabric of one host, private to this process.
+ * It becomes the child @name of @parent, which thereby owns it.
+ */
+CXLFabric *cxl_fabric_new_embedded(Object *parent, const char *name,
+                                   Error **errp);
+
+/*
+ * cxl_fabric_attach: become the host of this process.
+ * Returns its number, or -1 with @errp set.  One agent for each process.
+ */
+int cxl_fabric_attach(CXLFabric *f, Error **errp);
+
+/* cxl_fabric_detach: give up all that the host holds, and its place. */
+void cxl_fabric_detach(CXLFabric *f);
+
+/* cxl_fabric_is_up: false once the owner is gone.  Any thread. */
+bool cxl_fabric_is_up(CXLFabric *f);
+
+/* cxl_fabric_directory: valid while the object lives.  Any thread. */
+struct cxlf_directory *cxl_fabric_directory(CXLFabric *f);
+
+const QemuUUID *cxl_fabric_uuid(CXLFabric *f);
+
+/* cxl_fabric_epoch: how often holdings were recovered.  Any thread. */
+uint32_t cxl_fabric_epoch(CXLFabric *f);
+
+/*
+ * cxl_fabric_gfam_fd: the shared memory of GFAM device @gfam.
+ * @gfam: below topology.gfams.  The descriptor stays the fabric's.
+ */
+int cxl_fabric_gfam_fd(CXLFabric *f, uint32_t gfam);
+
+/*
+ * cxl_fabric_gfam_take: at most one endpoint of this process may be the
+ * view of a GFAM device.  False if it is taken.
+ */
+bool cxl_fabric_gfam_take(CXLFabric *f, uint32_t gfam);
+void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam);
+
+/* cxl_fabric_add_lost_notifier: called once, when the owner is gone. */
+void cxl_fabric_add_lost_notifier(CXLFabric *f, Notifier *n);
+
+#endif /* HW_CXLF_FABRIC_H */
