@@ -63,6 +63,7 @@ struct CXLFabric {
     guint watch;
     QIONetListener *listener;       /* owner */
     QLIST_HEAD(, CXLFabricPeer) peers;
+    Notifier exit;                  /* the process ends in order */
     QLIST_ENTRY(CXLFabric) next;
 };
 

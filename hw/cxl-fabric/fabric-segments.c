@@ -32,7 +32,8 @@ static bool create_table(CXLFabric *f, Error **errp)
 {
     CXLFabricSegment *s = &f->segment[CXLF_KIND_FABRIC][0];
 
-    if (!create(f, CXLF_KIND_FABRIC, 0, "cxlf-fabric", 0, errp) ||
+    if (!create(f, CXLF_KIND_FABRIC, 0, "cxlf-fabric",
+                F_SEAL_GROW | F_SEAL_SHRINK, errp) ||
         !cxl_fabric_map(s, true, errp)) {
         return false;
     }
@@ -45,11 +46,7 @@ static bool create_table(CXLFabric *f, Error **errp)
         .hosts = f->directory.topology.hosts,
     };
     memcpy(f->table->segment.uuid, f->uuid.data, 16);
-    /* Only this mapping can write; kernels before 5.1 lack the last seal. */
-    if (fcntl(s->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0) {
-        error_setg_errno(errp, errno, "cannot seal the fabric's table");
-        return false;
-    }
+    /* Only this mapping can write; kernels before 5.1 lack the seal. */
     fcntl(s->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
     return true;
 }

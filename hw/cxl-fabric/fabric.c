@@ -9,6 +9,7 @@
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
 #include "qemu/units.h"
+#include "system/system.h"
 #include "compat.h"
 #include "fabric-internal.h"
 #include "trace.h"
@@ -499,6 +500,15 @@ static void check_memdev(const Object *obj, const char *name, Object *value,
     changeable(CXL_FABRIC(obj), errp);
 }
 
+/* Devices may outlive the object list at exit, so finalize may not come. */
+static void on_exit_process(Notifier *n, void *data)
+{
+    CXLFabric *f = container_of(n, CXLFabric, exit);
+
+    cxl_fabric_unlisten(f);
+    cxl_fabric_leave(f);
+}
+
 static void cxl_fabric_init(Object *obj)
 {
     CXLFabric *f = CXL_FABRIC(obj);
@@ -512,6 +522,8 @@ static void cxl_fabric_init(Object *obj)
             f->segment[kind][i].fd = -1;
         }
     }
+    f->exit.notify = on_exit_process;
+    qemu_add_exit_notifier(&f->exit);
     QLIST_INSERT_HEAD(&fabrics, f, next);
 }
 
@@ -519,6 +531,7 @@ static void cxl_fabric_finalize(Object *obj)
 {
     CXLFabric *f = CXL_FABRIC(obj);
 
+    qemu_remove_exit_notifier(&f->exit);
     cxl_fabric_unlisten(f);
     cxl_fabric_leave(f);
     if (f->kind == CXL_FABRIC_OWNER || f->kind == CXL_FABRIC_EMBEDDED) {

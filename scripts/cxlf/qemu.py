@@ -265,8 +265,7 @@ def make(build, source=None, sanitize=False):
     tree = given(source) if source else obtain()
     farm = os.path.join(build, "src")
     out = os.path.join(build, "out")
-    if graft(tree, farm):
-        shutil.rmtree(out, ignore_errors=True)
+    graft(tree, farm)
     configure(farm, out, sanitize)
     compile_tree(out, targets())
     return os.path.join(out, "qemu-system-x86_64")
