@@ -152,7 +152,7 @@ def _console(args):
     terminal = sys.stdin.isatty()
     saved = termios.tcgetattr(0) if terminal else None
     if terminal:
-        print(f"host {args.host}: Ctrl-] leaves\r")
+        print(f"host {args.host}: Ctrl-] leaves")
         tty.setraw(0)
         link.sendall(b"\n")
     sources = [0, link]

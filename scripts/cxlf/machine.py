@@ -114,7 +114,7 @@ def owner(config, place):
 def _fabric_devices(config, host, place):
     argv = ["-object", f"cxl-fabric,id=fabric0,host={host},"
             f"socket={place('fabric.sock')}",
-            "-device", "dpu-eca,id=eca0,fabric=fabric0",
+            "-device", "dpu-eca,id=eca0,bus=pcie.0,fabric=fabric0",
             "-device", "cxl-pbr-upstream,id=us0,bus=rp0"]
     options = "," + config.gfam_options if config.gfam_options else ""
     for index in range(config.gfams):
@@ -161,7 +161,7 @@ def guest(config, host, place, vmlinuz, initrd):
             "-chardev", f"socket,id=ser,path={place(name + '.tty')},"
             f"server=on,wait=off,logfile={place(name + '.serial')}",
             "-serial", "chardev:ser",
-            "-device", "virtio-serial-pci",
+            "-device", "virtio-serial-pci,bus=pcie.0",
             "-chardev", f"socket,id=ga,path={place(name + '.ga')},"
             "server=on,wait=off",
             "-device", f"virtserialport,chardev=ga,name={AGENT_PORT}",

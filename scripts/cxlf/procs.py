@@ -48,7 +48,8 @@ def spawn(argv, path, log, **kwargs):
     with open(log, "ab") as out:
         return subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True, preexec_fn=lambda: note_self(path), **kwargs)
+            start_new_session=True, preexec_fn=lambda: note_self(path),
+            **kwargs)
 
 
 class Known:
