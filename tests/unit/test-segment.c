@@ -1,0 +1,80 @@
+/*
+ * Leaf segments: layout, and refusal of any header that is not right
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "fixture.h"
+
+static void test_layout(void)
+{
+    for (uint32_t leaves = 1; leaves <= CXLF_MAX_LEAVES; leaves++) {
+        for (uint32_t shards = 1; shards <= CXLF_MAX_SHARDS; shards += 5) {
+            struct cxlf_topology t = fixture_topology(62, leaves, shards, 3);
+            struct cxlf_leaf h;
+            Fixture f;
+
+            fixture_init(&f, t);
+            memcpy(&h, f.memory[0], sizeof(h));
+            g_assert_cmpuint(h.segment.size, ==, f.size);
+            g_assert_cmpuint(f.size % CXLF_PAGE, ==, 0);
+            g_assert_cmpuint(h.counters_offset, >=, sizeof(h));
+            g_assert_cmpuint(h.touched_offset, >=, h.counters_offset +
+                             shards * 62 * sizeof(struct cxlf_counters));
+            g_assert_cmpuint(h.entries_offset, >=, h.touched_offset +
+                             shards * h.touched_words * 8);
+            g_assert_cmpuint(h.segment.size, >=, h.entries_offset +
+                             shards * h.lines * sizeof(struct cxlf_entry));
+            g_assert_cmpuint(h.touched_words * 64 * 256, >=, h.lines);
+            g_assert_cmpuint(h.lines * leaves * shards, >=,
+                             3 * CXLF_CAPACITY_UNIT / CXLF_LINE);
+            fixture_done(&f);
+        }
+    }
+}
+
+static void test_bad_headers(void)
+{
+    struct cxlf_topology t = fixture_topology(4, 2, 2, 1);
+    const char *why = NULL;
+    Fixture f;
+
+    fixture_init(&f, t);
+    for (size_t i = 0; i < sizeof(struct cxlf_leaf); i++) {
+        uint8_t *byte = (uint8_t *)f.memory[1] + i;
+
+        *byte ^= 1 << g_test_rand_int_range(0, 8);
+        why = NULL;
+        g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1], f.size, 1,
+                                        fixture_uuid, &why));
+        g_assert_nonnull(why);
+        cxlf_leaf_format(f.memory[1], &t, 1, fixture_uuid);
+    }
+    g_assert_true(cxlf_leaf_attach(&f.directory, f.memory[1], f.size, 1,
+                                   fixture_uuid, &why));
+    /* The right segment in the wrong place, of another fabric, too short */
+    g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1], f.size, 0,
+                                    fixture_uuid, &why));
+    g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1], f.size, 1,
+                                    (const uint8_t *)"another fabric!!",
+                                    &why));
+    g_assert_cmpstr(why, ==, "leaf segment: belongs to another fabric");
+    g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1],
+                                    f.size - CXLF_PAGE, 1, fixture_uuid,
+                                    &why));
+    g_assert_cmpstr(why, ==,
+                    "leaf segment: its size does not fit the topology");
+    g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1], 8, 1,
+                                    fixture_uuid, &why));
+    g_assert_false(cxlf_leaf_attach(&f.directory, f.memory[1], f.size, 2,
+                                    fixture_uuid, &why));
+    fixture_done(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/segment/layout", test_layout);
+    g_test_add_func("/segment/bad-headers", test_bad_headers);
+    return g_test_run();
+}

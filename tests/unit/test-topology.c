@@ -1,0 +1,147 @@
+/*
+ * Topology: limits, the address map, and the device tree
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <libfdt.h>
+#include "fixture.h"
+#include "cxlf/topology-fdt.h"
+
+static void test_limits(void)
+{
+    const struct {
+        size_t offset;
+        uint32_t bad;
+        const char *why;
+    } cases[] = {
+        { offsetof(struct cxlf_topology, hosts), 0, "'hosts' must be 1 to 62" },
+        { offsetof(struct cxlf_topology, hosts), 63, "'hosts' must be 1 to 62" },
+        { offsetof(struct cxlf_topology, leaves), 0, "'leaves' must be 1 to 8" },
+        { offsetof(struct cxlf_topology, leaves), 9, "'leaves' must be 1 to 8" },
+        { offsetof(struct cxlf_topology, shards), 0, "'shards' must be 1 to 16" },
+        { offsetof(struct cxlf_topology, shards), 17,
+          "'shards' must be 1 to 16" },
+        { offsetof(struct cxlf_topology, gfams), 0, "'gfams' must be 1 to 8" },
+        { offsetof(struct cxlf_topology, gfams), 9, "'gfams' must be 1 to 8" },
+        { offsetof(struct cxlf_topology, host_leaf[1]), 2,
+          "a host is attached to a leaf that does not exist" },
+        { offsetof(struct cxlf_topology, gfam[0].leaf), 2,
+          "a GFAM device is attached to a leaf that does not exist" },
+    };
+    struct cxlf_topology t = fixture_topology(4, 2, 2, 2);
+    const char *why;
+
+    g_assert_true(cxlf_topology_check(&t, &why));
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        t = fixture_topology(4, 2, 2, 2);
+        *(uint32_t *)((char *)&t + cases[i].offset) = cases[i].bad;
+        g_assert_false(cxlf_topology_check(&t, &why));
+        g_assert_cmpstr(why, ==, cases[i].why);
+    }
+    for (uint64_t hot = 0; hot < 2; hot++) {
+        t = fixture_topology(4, 2, 2, 2);
+        t.gfam[1].hot = hot ? CXLF_CAPACITY_UNIT + 4096 : 0;
+        g_assert_false(cxlf_topology_check(&t, &why));
+        t = fixture_topology(4, 2, 2, 2);
+        t.gfam[1].bulk = hot ? CXLF_CAPACITY_UNIT + 4096 :
+                               2 * CXLF_MAX_BULK;
+        g_assert_false(cxlf_topology_check(&t, &why));
+    }
+}
+
+/* Every line has a home of its own, and pages spread evenly. */
+static void check_map(struct cxlf_topology t)
+{
+    uint64_t lines = cxlf_topology_shard_lines(&t);
+    size_t shards = t.leaves * t.shards;
+    g_autofree uint8_t *seen = g_malloc0(shards * lines / 8 + 1);
+    struct cxlf_home home = { 0 };
+
+    for (uint32_t gfam = 0; gfam < t.gfams; gfam++) {
+        for (uint64_t dpa = 0; dpa < t.gfam[gfam].hot; dpa += CXLF_LINE) {
+            uint64_t slot;
+
+            g_assert_true(cxlf_topology_home(&t, gfam, dpa, &home));
+            g_assert_cmpuint(home.leaf, <, t.leaves);
+            g_assert_cmpuint(home.shard, <, t.shards);
+            g_assert_cmpuint(home.line, <, lines);
+            slot = (home.leaf * t.shards + home.shard) * lines + home.line;
+            g_assert_false(seen[slot / 8] & 1 << slot % 8);
+            seen[slot / 8] |= 1 << slot % 8;
+        }
+        g_assert_false(cxlf_topology_home(&t, gfam, t.gfam[gfam].hot, &home));
+    }
+    g_assert_false(cxlf_topology_home(&t, t.gfams, 0, &home));
+}
+
+static void test_map(void)
+{
+    struct cxlf_topology uneven = fixture_topology(3, 3, 5, 2);
+
+    check_map(fixture_topology(1, 1, 1, 1));
+    check_map(fixture_topology(4, 2, 4, 2));
+    uneven.gfam[1].hot = 2 * CXLF_CAPACITY_UNIT;
+    check_map(uneven);
+}
+
+static void test_round_trip(void)
+{
+    for (int i = 0; i < 200; i++) {
+        struct cxlf_topology t = fixture_topology(
+            g_test_rand_int_range(1, 63), g_test_rand_int_range(1, 9),
+            g_test_rand_int_range(1, 17), g_test_rand_int_range(1, 9));
+        struct cxlf_topology back;
+        uint8_t blob[16384];
+        const char *why = NULL;
+        size_t size;
+
+        t.gfam[0].bulk = g_test_rand_int_range(0, 9) * CXLF_CAPACITY_UNIT;
+        size = cxlf_topology_write(&t, blob, sizeof(blob));
+        g_assert_cmpuint(size, >, 0);
+        g_assert_true(cxlf_topology_read(blob, size, &back, &why));
+        g_assert_cmpmem(&t, sizeof(t), &back, sizeof(back));
+        g_assert_cmpuint(cxlf_topology_write(&t, blob, 64), ==, 0);
+    }
+}
+
+/* A blob that is not whole or not ours is refused; none harms. */
+static void test_bad_blobs(void)
+{
+    struct cxlf_topology t = fixture_topology(4, 2, 2, 2), back;
+    uint8_t blob[4096], bad[4096];
+    const char *why = NULL;
+    size_t size = cxlf_topology_write(&t, blob, sizeof(blob));
+    unsigned refused = 0;
+
+    for (size_t cut = 0; cut < size; cut++) {
+        uint8_t *exact = g_memdup2(blob, cut);
+
+        g_assert_false(cxlf_topology_read(exact, cut, &back, &why));
+        g_free(exact);
+    }
+    for (int i = 0; i < 20000; i++) {
+        memcpy(bad, blob, size);
+        for (int n = g_test_rand_int_range(1, 4); n > 0; n--) {
+            bad[g_test_rand_int_range(0, size)] = g_test_rand_int();
+        }
+        why = NULL;
+        if (!cxlf_topology_read(bad, size, &back, &why)) {
+            g_assert_nonnull(why);
+            refused++;
+        } else {
+            g_assert_true(cxlf_topology_check(&back, &why));
+        }
+    }
+    g_assert_cmpuint(refused, >, 1000);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/topology/limits", test_limits);
+    g_test_add_func("/topology/map", test_map);
+    g_test_add_func("/topology/round-trip", test_round_trip);
+    g_test_add_func("/topology/bad-blobs", test_bad_blobs);
+    return g_test_run();
+}

@@ -1,0 +1,150 @@
+/*
+ * Join messages: what is accepted, and refusal of everything else
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <glib.h>
+#include <string.h>
+#include "cxlf/wire.h"
+
+static const struct cxlf_wire_header good_header = {
+    .magic = CXLF_WIRE_MAGIC,
+    .version = CXLF_WIRE_VERSION,
+    .type = CXLF_WIRE_JOIN,
+    .length = sizeof(struct cxlf_wire_join),
+};
+
+static void test_header(void)
+{
+    struct cxlf_wire_header h = good_header;
+    const char *why;
+
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.length += CXLF_WIRE_BLOB_MAX;
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.length++;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    /* One bit anywhere but in the length makes it another message. */
+    for (int bit = 0; bit < 8 * 16; bit++) {
+        h = good_header;
+        ((uint8_t *)&h)[bit / 8] ^= 1 << bit % 8;
+        if (bit >= 64 && bit < 96) {
+            continue;
+        }
+        if (cxlf_wire_check_header(&h, &why)) {
+            g_assert_cmpint(h.type, !=, CXLF_WIRE_JOIN);
+        }
+    }
+    h = good_header;
+    h.type = CXLF_WIRE_READY;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.length = 0;
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+}
+
+static void test_join(void)
+{
+    struct cxlf_wire_join good = {
+        .abi_version = CXLF_ABI_VERSION,
+        .leaf_header = sizeof(struct cxlf_leaf),
+        .fabric_header = sizeof(struct cxlf_fabric),
+        .entry_size = sizeof(struct cxlf_entry),
+        .host = -1,
+    }, join, out;
+    const void *blob;
+    const char *why;
+
+    g_assert_true(cxlf_wire_read_join(&good, sizeof(good), &out, &blob,
+                                      &why));
+    g_assert_true(blob == &good + 1);
+    join = good;
+    join.abi_version++;
+    g_assert_false(cxlf_wire_read_join(&join, sizeof(join), &out, &blob,
+                                       &why));
+    g_assert_cmpstr(why, ==,
+                    "JOIN: the peer was built with another ABI version");
+    join = good;
+    join.entry_size = 8;
+    g_assert_false(cxlf_wire_read_join(&join, sizeof(join), &out, &blob,
+                                       &why));
+    join = good;
+    join.host = CXLF_MAX_HOSTS;
+    g_assert_false(cxlf_wire_read_join(&join, sizeof(join), &out, &blob,
+                                       &why));
+    join = good;
+    join.blob = 1;
+    g_assert_false(cxlf_wire_read_join(&join, sizeof(join), &out, &blob,
+                                       &why));
+    g_assert_false(cxlf_wire_read_join(&good, sizeof(good) - 1, &out, &blob,
+                                       &why));
+}
+
+static void test_segment(void)
+{
+    struct cxlf_wire_segment s = { CXLF_KIND_LEAF, 7, 4096 }, out;
+    const char *why;
+
+    g_assert_true(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s.index = 8;
+    g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s = (struct cxlf_wire_segment) { CXLF_KINDS, 0, 4096 };
+    g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s = (struct cxlf_wire_segment) { CXLF_KIND_FABRIC, 0, 0 };
+    g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s.size = UINT64_MAX;
+    g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+}
+
+static void test_refuse(void)
+{
+    struct cxlf_wire_refuse r, out;
+    const char *why;
+
+    memset(&r, 0x1b, sizeof(r));
+    g_assert_true(cxlf_wire_read_refuse(&r, sizeof(r), &out, &why));
+    g_assert_cmpuint(strlen(out.text), ==, CXLF_WIRE_TEXT_MAX);
+    g_assert_cmpint(out.text[0], ==, '?');
+}
+
+/* Random payloads of exact size: what is accepted is within its limits. */
+static void test_random(void)
+{
+    for (int i = 0; i < 100000; i++) {
+        size_t length = g_test_rand_int_range(0, 80);
+        g_autofree uint8_t *payload = g_malloc(length);
+        struct cxlf_wire_join join;
+        struct cxlf_wire_welcome welcome;
+        struct cxlf_wire_segment segment;
+        struct cxlf_wire_refuse refuse;
+        const void *blob;
+        const char *why = NULL;
+
+        for (size_t n = 0; n < length; n++) {
+            payload[n] = g_test_rand_bit() ? g_test_rand_int_range(0, 4) :
+                                             g_test_rand_int();
+        }
+        if (cxlf_wire_read_join(payload, length, &join, &blob, &why)) {
+            g_assert_cmpuint(join.blob, ==, length - sizeof(join));
+        }
+        if (cxlf_wire_read_welcome(payload, length, &welcome, &blob, &why)) {
+            g_assert_cmpuint(welcome.host, <, CXLF_MAX_HOSTS);
+        }
+        if (cxlf_wire_read_segment(payload, length, &segment, &why)) {
+            g_assert_cmpuint(segment.kind, <, CXLF_KINDS);
+        }
+        g_assert_false(cxlf_wire_read_refuse(payload, length, &refuse,
+                                             &why));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/wire/header", test_header);
+    g_test_add_func("/wire/join", test_join);
+    g_test_add_func("/wire/segment", test_segment);
+    g_test_add_func("/wire/refuse", test_refuse);
+    g_test_add_func("/wire/random", test_random);
+    return g_test_run();
+}
