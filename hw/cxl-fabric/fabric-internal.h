@@ -29,6 +29,7 @@ typedef struct CXLFabricSegment {
     int fd;             /* -1: not there */
     uint64_t size;
     void *map;          /* NULL: not mapped here */
+    HostMemoryBackend *backend;     /* owner: that it came from, or NULL */
 } CXLFabricSegment;
 
 typedef struct CXLFabricPeer CXLFabricPeer;

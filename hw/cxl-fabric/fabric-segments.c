@@ -97,6 +97,9 @@ static bool use_backend(CXLFabric *f, uint32_t gfam, Error **errp)
         return false;
     }
     s->size = need;
+    /* A reference of our own: the property's is gone before finalize. */
+    s->backend = backend;
+    object_ref(OBJECT(backend));
     host_memory_backend_set_mapped(backend, true);
     return true;
 }

@@ -91,6 +91,10 @@ static void drop_segments(CXLFabric *f)
             if (s->fd >= 0) {
                 close(s->fd);
             }
+            if (s->backend) {
+                host_memory_backend_set_mapped(s->backend, false);
+                object_unref(OBJECT(s->backend));
+            }
             *s = (CXLFabricSegment) { .fd = -1 };
         }
     }
@@ -534,13 +538,6 @@ static void cxl_fabric_finalize(Object *obj)
     qemu_remove_exit_notifier(&f->exit);
     cxl_fabric_unlisten(f);
     cxl_fabric_leave(f);
-    if (f->kind == CXL_FABRIC_OWNER || f->kind == CXL_FABRIC_EMBEDDED) {
-        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
-            if (f->memdev[i]) {
-                host_memory_backend_set_mapped(f->memdev[i], false);
-            }
-        }
-    }
     drop_segments(f);
     QLIST_REMOVE(f, next);
     g_free(f->socket);

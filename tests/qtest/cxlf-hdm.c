@@ -1,0 +1,168 @@
+/*
+ * Helpers of the CXL fabric's qtests: HDM decoders and regions
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cxlf-hdm.h"
+
+#define CACHE_MEM       0x1000
+#define DECODER_FIRST   0x10
+#define DECODER_STRIDE  0x20
+#define DECODER_SIZE    0x08
+#define DECODER_CONTROL 0x10
+#define DECODER_TARGETS 0x14
+
+uint64_t cxlf_cap(CxlfHost *h, uint64_t component, uint16_t id)
+{
+    uint64_t array = component + CACHE_MEM;
+    unsigned count = qtest_readl(h->qts, array) >> 24;
+
+    g_assert_cmpint(qtest_readl(h->qts, array) & 0xffff, ==, 1);
+    for (unsigned i = 1; i <= count; i++) {
+        uint32_t header = qtest_readl(h->qts, array + 4 * i);
+
+        if ((header & 0xffff) == id) {
+            return array + (header >> 20);
+        }
+    }
+    return 0;
+}
+
+uint64_t cxlf_hdm(CxlfHost *h, uint64_t component, unsigned n)
+{
+    uint64_t at = cxlf_cap(h, component, CXLF_CAP_HDM);
+
+    g_assert_cmphex(at, !=, 0);
+    return at + DECODER_FIRST + n * DECODER_STRIDE;
+}
+
+static void write_pair(CxlfHost *h, uint64_t at, uint64_t value)
+{
+    qtest_writel(h->qts, at, value);
+    qtest_writel(h->qts, at + 4, value >> 32);
+}
+
+void cxlf_hdm_set(CxlfHost *h, uint64_t component, unsigned n, uint64_t base,
+                  uint64_t size, uint64_t target_or_skip)
+{
+    uint64_t at = cxlf_hdm(h, component, n);
+
+    write_pair(h, at, base);
+    write_pair(h, at + DECODER_SIZE, size);
+    write_pair(h, at + DECODER_TARGETS, target_or_skip);
+}
+
+uint32_t cxlf_hdm_control(CxlfHost *h, uint64_t component, unsigned n)
+{
+    return qtest_readl(h->qts, cxlf_hdm(h, component, n) + DECODER_CONTROL);
+}
+
+void cxlf_hdm_control_write(CxlfHost *h, uint64_t component, unsigned n,
+                            uint32_t value)
+{
+    qtest_writel(h->qts, cxlf_hdm(h, component, n) + DECODER_CONTROL, value);
+}
+
+/* Component registers, decoder and target or skip of a region at a level. */
+static uint64_t at_level(const CxlfRegion *r, int level, unsigned *n,
+                         uint64_t *target)
+{
+    *n = level == CXLF_EP ? r->ep : r->port;
+    *target = level == CXLF_EP ? r->skip : level == CXLF_US ? r->gfam : 0;
+    return level == CXLF_EP ? r->h->gfam[r->gfam] :
+           level == CXLF_US ? r->h->us : r->h->hb;
+}
+
+uint32_t cxlf_commit_level(const CxlfRegion *r, int level)
+{
+    uint64_t target;
+    unsigned n;
+    uint64_t component = at_level(r, level, &n, &target);
+
+    cxlf_hdm_set(r->h, component, n, r->base, r->size, target);
+    cxlf_hdm_control_write(r->h, component, n, HDM_COMMIT);
+    return cxlf_hdm_control(r->h, component, n);
+}
+
+void cxlf_uncommit_level(const CxlfRegion *r, int level)
+{
+    uint64_t target;
+    unsigned n;
+    uint64_t component = at_level(r, level, &n, &target);
+
+    cxlf_hdm_control_write(r->h, component, n, 0);
+    g_assert_cmphex(cxlf_hdm_control(r->h, component, n) &
+                    (HDM_COMMITTED | HDM_ERR), ==, 0);
+}
+
+void cxlf_commit(const CxlfRegion *r)
+{
+    for (int level = CXLF_EP; level < CXLF_LEVELS; level++) {
+        g_assert_cmphex(cxlf_commit_level(r, level) &
+                        (HDM_COMMITTED | HDM_ERR), ==, HDM_COMMITTED);
+    }
+}
+
+void cxlf_uncommit(const CxlfRegion *r)
+{
+    for (int level = CXLF_HB; level >= CXLF_EP; level--) {
+        cxlf_uncommit_level(r, level);
+    }
+}
+
+CxlfRegion cxlf_whole_region(CxlfHost *h, int gfam)
+{
+    CxlfRegion r = {
+        .h = h,
+        .gfam = gfam,
+        .port = gfam,
+        .base = h->window + gfam * 2 * CLASS_SIZE,
+        .size = 2 * CLASS_SIZE,
+    };
+
+    cxlf_commit(&r);
+    return r;
+}
+
+uint64_t cxlf_load(const CxlfRegion *r, uint64_t dpa, unsigned size)
+{
+    uint64_t at = r->base + dpa - r->skip;
+
+    switch (size) {
+    case 1:
+        return qtest_readb(r->h->qts, at);
+    case 2:
+        return qtest_readw(r->h->qts, at);
+    case 4:
+        return qtest_readl(r->h->qts, at);
+    case 8:
+        return qtest_readq(r->h->qts, at);
+    default:
+        g_assert_not_reached();
+    }
+}
+
+void cxlf_store(const CxlfRegion *r, uint64_t dpa, uint64_t value,
+                unsigned size)
+{
+    uint64_t at = r->base + dpa - r->skip;
+
+    switch (size) {
+    case 1:
+        qtest_writeb(r->h->qts, at, value);
+        break;
+    case 2:
+        qtest_writew(r->h->qts, at, value);
+        break;
+    case 4:
+        qtest_writel(r->h->qts, at, value);
+        break;
+    case 8:
+        qtest_writeq(r->h->qts, at, value);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}

@@ -1,0 +1,265 @@
+/*
+ * Helpers of the CXL fabric's qtests: raw peers of the join protocol
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/prctl.h>
+#include <sys/un.h>
+#include "cxlf-peer.h"
+#include "cxlf-qtest.h"
+
+static struct sockaddr_un address(const char *path)
+{
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+    g_assert_cmpint(strlen(path), <, sizeof(un.sun_path));
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    return un;
+}
+
+static int new_socket(void)
+{
+    struct timeval patience = { .tv_sec = CXLF_PATIENCE };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                               sizeof(patience)), ==, 0);
+    return fd;
+}
+
+int peer_connect(const char *path)
+{
+    struct sockaddr_un un = address(path);
+    int fd = new_socket();
+
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&un, sizeof(un)), ==, 0);
+    return fd;
+}
+
+int peer_listen(const char *path)
+{
+    struct sockaddr_un un = address(path);
+    int fd = new_socket();
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&un, sizeof(un)), ==, 0);
+    g_assert_cmpint(listen(fd, 4), ==, 0);
+    return fd;
+}
+
+int peer_accept(int listener)
+{
+    struct timeval patience = { .tv_sec = CXLF_PATIENCE };
+    int fd = accept(listener, NULL, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                               sizeof(patience)), ==, 0);
+    return fd;
+}
+
+struct cxlf_wire_header peer_header(uint16_t type, uint32_t length)
+{
+    return (struct cxlf_wire_header) {
+        .magic = CXLF_WIRE_MAGIC,
+        .version = CXLF_WIRE_VERSION,
+        .type = type,
+        .length = length,
+    };
+}
+
+struct cxlf_wire_join peer_join(void)
+{
+    return (struct cxlf_wire_join) {
+        .abi_version = CXLF_ABI_VERSION,
+        .leaf_header = sizeof(struct cxlf_leaf),
+        .fabric_header = sizeof(struct cxlf_fabric),
+        .entry_size = sizeof(struct cxlf_entry),
+        .host = -1,
+    };
+}
+
+bool peer_send_raw(int fd, const void *data, size_t length)
+{
+    return send(fd, data, length, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+void peer_send(int fd, uint16_t type, const void *payload, size_t length,
+               int passed)
+{
+    struct cxlf_wire_header header = peer_header(type, length);
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct iovec iov[2] = {
+        { .iov_base = &header, .iov_len = sizeof(header) },
+        { .iov_base = (void *)payload, .iov_len = length },
+    };
+    struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
+
+    if (passed >= 0) {
+        struct cmsghdr *c;
+
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &passed, sizeof(int));
+    }
+    g_assert_cmpint(sendmsg(fd, &message, MSG_NOSIGNAL), ==,
+                    sizeof(header) + length);
+}
+
+/* All of @size bytes; false at an end before the first of them. */
+static bool receive_all(int fd, void *data, size_t size, int *passed)
+{
+    size_t have = 0;
+
+    while (have < size) {
+        union {
+            struct cmsghdr align;
+            char space[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {
+            .iov_base = (char *)data + have, .iov_len = size - have,
+        };
+        struct msghdr message = {
+            .msg_iov = &iov, .msg_iovlen = 1,
+            .msg_control = &control, .msg_controllen = sizeof(control),
+        };
+        struct cmsghdr *c;
+        ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+
+        if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+            g_assert_cmpint(have, ==, 0);
+            return false;
+        }
+        g_assert_cmpint(got, >, 0);
+        c = CMSG_FIRSTHDR(&message);
+        if (c && c->cmsg_type == SCM_RIGHTS && passed) {
+            memcpy(passed, CMSG_DATA(c), sizeof(int));
+        }
+        have += got;
+    }
+    return true;
+}
+
+bool peer_receive(int fd, struct cxlf_wire_header *h, void *payload,
+                  size_t capacity, int *passed)
+{
+    if (passed) {
+        *passed = -1;
+    }
+    if (!receive_all(fd, h, sizeof(*h), passed)) {
+        return false;
+    }
+    g_assert_cmphex(h->magic, ==, CXLF_WIRE_MAGIC);
+    g_assert_cmpint(h->length, <=, capacity);
+    if (h->length) {
+        g_assert_true(receive_all(fd, payload, h->length, passed));
+    }
+    return true;
+}
+
+void peer_expect_end(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, 0);
+
+    g_assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
+    close(fd);
+}
+
+void peer_expect_refusal(int fd, const char *text)
+{
+    struct cxlf_wire_refuse refuse;
+    struct cxlf_wire_header h;
+
+    g_assert_true(peer_receive(fd, &h, &refuse, sizeof(refuse), NULL));
+    g_assert_cmpint(h.type, ==, CXLF_WIRE_REFUSE);
+    if (!strstr(refuse.text, text)) {
+        g_error("the owner says '%s', not '%s'", refuse.text, text);
+    }
+    peer_expect_end(fd);
+}
+
+int peer_join_as(int fd, int host)
+{
+    struct cxlf_wire_join join = peer_join();
+    struct cxlf_wire_welcome welcome;
+    struct cxlf_wire_header h;
+    g_autofree char *payload = g_malloc(CXLF_WIRE_PAYLOAD_MAX);
+
+    join.host = host;
+    peer_send(fd, CXLF_WIRE_JOIN, &join, sizeof(join), -1);
+    if (!peer_receive(fd, &h, payload, CXLF_WIRE_PAYLOAD_MAX, NULL) ||
+        h.type != CXLF_WIRE_WELCOME) {
+        _exit(3);
+    }
+    memcpy(&welcome, payload, sizeof(welcome));
+    for (uint32_t i = 0; i < welcome.segments; i++) {
+        int passed;
+
+        if (!peer_receive(fd, &h, payload, CXLF_WIRE_PAYLOAD_MAX, &passed) ||
+            h.type != CXLF_WIRE_SEGMENT || passed < 0) {
+            _exit(3);
+        }
+        close(passed);
+    }
+    return welcome.host;
+}
+
+pid_t peer_fork(const char *path, PeerFunction function, const void *data)
+{
+    pid_t pid = fork();
+
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        /* An assertion here must not run the handlers that the test has. */
+        signal(SIGABRT, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        function(path, data);
+        _exit(0);
+    }
+    return pid;
+}
+
+int peer_wait(pid_t pid)
+{
+    gint64 deadline = cxlf_deadline();
+    int status;
+
+    for (;;) {
+        pid_t got = waitpid(pid, &status, WNOHANG);
+
+        g_assert_cmpint(got, >=, 0);
+        if (got == pid) {
+            return status;
+        }
+        cxlf_pause(deadline, "the end of a child");
+    }
+}
+
+static void come_and_go(const char *path, const void *data)
+{
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    peer_send(fd, CXLF_WIRE_READY, NULL, 0, -1);
+    peer_send(fd, CXLF_WIRE_LEAVE, NULL, 0, -1);
+    peer_expect_end(fd);
+}
+
+void peer_good_join(const char *path)
+{
+    int status = peer_wait(peer_fork(path, come_and_go, NULL));
+
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+}
