@@ -236,6 +236,7 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
     f->channel = qio_channel_socket_new();
     qio_channel_set_name(QIO_CHANNEL(f->channel), "cxl-fabric");
     if (qio_channel_socket_connect_sync(f->channel, &address, errp) < 0) {
+        error_prepend(errp, "'socket': ");
         error_append_hint(errp, "Start the fabric's owner (listen=on) "
                           "first.\n");
         return false;

@@ -21,8 +21,10 @@
 #define PBR_BI_ROUTE_TABLE      0xf00
 #define PBR_BI_DECODER          0xf10
 
-/* pbr_component: registers of a CXL PCI device; its component BAR must be
- * registered.  BQL. */
+/*
+ * pbr_component: registers of a CXL PCI device; its component BAR must be
+ * registered.  BQL.
+ */
 CXLComponentState *pbr_component(PCIDevice *dev);
 
 /*

@@ -49,9 +49,15 @@ static void decoder_write(void *opaque, hwaddr offset, uint64_t value,
     }
 }
 
-MemoryRegionOps pbr_path_decoder_ops = {
+static const MemoryRegionOps decoder_ops = {
     .write = decoder_write,
 };
+
+void pbr_path_hook(CXLComponentState *cstate)
+{
+    /* QEMU's field is not const, but nothing writes through it. */
+    cstate->crb.special_ops = (MemoryRegionOps *)&decoder_ops;
+}
 
 /* The root port above a device, or NULL; @dsp: the port right above it. */
 static PCIDevice *root_port(PCIDevice *endpoint, PCIDevice **dsp)
@@ -82,7 +88,7 @@ void pbr_path_watch(PCIDevice *endpoint, Notifier *n)
     CXLComponentState *cstate = hb ? cxl_get_hb_cstate(hb) : NULL;
 
     if (cstate && !cstate->crb.special_ops) {
-        cstate->crb.special_ops = &pbr_path_decoder_ops;
+        pbr_path_hook(cstate);
     }
     notifier_list_add(&watchers, n);
 }

@@ -39,7 +39,10 @@ CXLFixedWindow *pbr_path_window(hwaddr base, uint64_t size);
 bool pbr_path_committed(PCIDevice *endpoint, CXLFixedWindow *fw, hwaddr base,
                         uint64_t size);
 
-/* Register writes of upstream ports and host bridges come here. */
-extern MemoryRegionOps pbr_path_decoder_ops;
+/*
+ * pbr_path_hook: have the decoders of an upstream port or host bridge tell
+ * those who watch.  Its registers must have no special handling yet.  BQL.
+ */
+void pbr_path_hook(CXLComponentState *cstate);
 
 #endif /* HW_CXL_FABRIC_PBR_PATH_H */

@@ -38,7 +38,7 @@ static void pbr_upstream_realize(PCIDevice *dev, Error **errp)
         return;
     }
     pbr_port_set_flits(&usp->cxl_cstate);
-    usp->cxl_cstate.crb.special_ops = &pbr_path_decoder_ops;
+    pbr_path_hook(&usp->cxl_cstate);
 }
 
 static void pbr_upstream_reset(DeviceState *dev)

@@ -141,10 +141,18 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
         cdat->build_cdat_table = gfam_build_cdat;
         cxl_doe_cdat_init(&ct3d->cxl_cstate, &error_abort);
     }
+    pcie_cap_flr_init(dev);
     eca_attach_gfam(s->eca, s->gfam, memory_region_get_ram_ptr(
         host_memory_backend_get_memory(ct3d->hostvmem)));
     gfam_hdm_init(s);
     trace_gfam_realize(s->gfam, s->hot, s->bulk);
+}
+
+static void gfam_config_write(PCIDevice *dev, uint32_t addr, uint32_t value,
+                              int size)
+{
+    CXL_GFAM_GET_CLASS(dev)->parent_config_write(dev, addr, value, size);
+    pcie_cap_flr_write_config(dev, addr, value, size);
 }
 
 static void gfam_exit(PCIDevice *dev)
@@ -215,6 +223,8 @@ static void gfam_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
     gc->parent_realize = pc->realize;
     gc->parent_exit = pc->exit;
     gc->parent_reset = dc->legacy_reset;
+    gc->parent_config_write = pc->config_write;
+    pc->config_write = gfam_config_write;
     pc->realize = gfam_realize;
     pc->exit = gfam_exit;
     CXL_TYPE3_CLASS(oc)->set_cacheline = gfam_set_cacheline;

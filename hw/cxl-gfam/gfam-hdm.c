@@ -266,7 +266,6 @@ void gfam_hdm_init(CXLGFAM *s)
 {
     CXLType3Dev *ct3d = CXL_TYPE3(s);
     MemoryRegion *memory = host_memory_backend_get_memory(ct3d->hostvmem);
-    MemoryRegionOps *special = component(s)->crb.special_ops;
 
     for (int i = 0; i < ARRAY_SIZE(s->window); i++) {
         GFAMWindow *w = &s->window[i];
@@ -282,8 +281,8 @@ void gfam_hdm_init(CXLGFAM *s)
                                  memory, 0, s->hot + s->bulk);
         memory_region_add_subregion(&w->region, 0, &w->trap);
     }
-    s->type3_reg_write = special->write;
-    special->write = reg_write;
+    s->type3_reg_write = component(s)->crb.special_ops->write;
+    component(s)->crb.special_ops->write = reg_write;
     s->path_notifier.notify = on_path;
     pbr_path_watch(PCI_DEVICE(s), &s->path_notifier);
     s->lost_notifier.notify = on_lost;

@@ -60,6 +60,7 @@ struct CXLGFAMClass {
     void (*parent_realize)(PCIDevice *dev, Error **errp);
     void (*parent_exit)(PCIDevice *dev);
     void (*parent_reset)(DeviceState *dev);
+    PCIConfigWriteFunc *parent_config_write;
 };
 
 /* gfam-hdm.c: decoders and windows */

@@ -16,6 +16,8 @@
 #include "hw/core/cpu.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
+#include "qemu/error-report.h"
+#include "system/kvm.h"
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
 #include "eca-internal.h"
@@ -175,6 +177,11 @@ static void eca_realize(PCIDevice *dev, Error **errp)
     s->vcpus = current_machine->smp.max_cpus;
     s->locked = g_new0(ECALocked, s->vcpus);
     make_atomics_atomic();
+    if (kvm_enabled()) {
+        warn_report("dpu-eca: KVM splits locked instructions on trapped "
+                    "memory: those on HOT are not atomic between hosts; use "
+                    "accel=tcg where they matter");
+    }
 
     pci_config_set_interrupt_pin(dev->config, 0);
     memory_region_init_io(&s->bar, OBJECT(s), &eca_bar_ops, s, "dpu-eca",

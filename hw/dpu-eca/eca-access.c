@@ -25,8 +25,10 @@
 /* Rounds of CXLF_TRIES for who cannot leave and come back (DMA, qtest). */
 #define DMA_ROUNDS 4096
 
-/* Whether this is the access of a vCPU itself, and not DMA that some device
- * makes inside the callback of a vCPU's access. */
+/*
+ * Whether this is the access of a vCPU itself, and not DMA that some device
+ * makes inside the callback of a vCPU's access.
+ */
 static bool is_vcpu(MemTxAttrs attrs)
 {
     return tcg_enabled() && current_cpu && !attrs.unspecified &&
@@ -176,8 +178,10 @@ static void locked_load(ECALocked *l, uint32_t gfam, uint64_t dpa,
                         unsigned size, uint64_t value)
 {
     if (!l->loads || l->stores || l->gfam != gfam || l->end != dpa) {
-        /* A new instruction; of one that faulted before its store, the
-         * remembered loads are dropped here. */
+        /*
+         * A new instruction; of one that faulted before its store, the
+         * remembered loads are dropped here.
+         */
         *l = (ECALocked) { .gfam = gfam, .dpa = dpa };
     }
     if (l->loads < 2) {
@@ -224,8 +228,10 @@ static void locked_store(ECAState *s, ECALocked *l, uint32_t gfam,
             return;
         }
         if (is_16_bytes(l) && size == 8 && dpa == l->dpa + 8) {
-            /* Without the first half it is an operation of 8 bytes that
-             * follows one which faulted between its load and its store. */
+            /*
+             * Without the first half it is an operation of 8 bytes that
+             * follows one which faulted between its load and its store.
+             */
             locked_done(s, l, gfam, dpa, l->stores ?
                         swap16(at - 8, l->value, l->first_store, value) :
                         swap(at, l->value[1], value, 8));

@@ -57,8 +57,8 @@ enum cxlf_action {
 };
 
 struct cxlf_cell {
-    uint8_t next;       /* enum cxlf_state; I and S are told apart by what
-                           is left of the copyset after CXLF_A_DROP */
+    /* enum cxlf_state; after CXLF_A_DROP an empty copyset makes S be I. */
+    uint8_t next;
     uint16_t actions;   /* enum cxlf_action */
 };
 

@@ -253,6 +253,7 @@ def targets():
     """What is compiled: the emulator, our qtests and the stock ones."""
     with open(os.path.join(TOP, "tests", "qtest", "meson.build")) as text:
         ours = re.findall(r"'([a-z0-9-]+-test)'", text.read())
+    ours = sorted(set(ours))
     return ["qemu-system-x86_64"] + \
         [f"tests/qtest/{name}" for name in STOCK_QTESTS] + \
         [f"tests/qtest/cxlf/{name}" for name in ours]

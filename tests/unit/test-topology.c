@@ -10,25 +10,26 @@
 
 static void test_limits(void)
 {
+#define AT(field) offsetof(struct cxlf_topology, field)
     const struct {
         size_t offset;
         uint32_t bad;
         const char *why;
     } cases[] = {
-        { offsetof(struct cxlf_topology, hosts), 0, "'hosts' must be 1 to 62" },
-        { offsetof(struct cxlf_topology, hosts), 63, "'hosts' must be 1 to 62" },
-        { offsetof(struct cxlf_topology, leaves), 0, "'leaves' must be 1 to 8" },
-        { offsetof(struct cxlf_topology, leaves), 9, "'leaves' must be 1 to 8" },
-        { offsetof(struct cxlf_topology, shards), 0, "'shards' must be 1 to 16" },
-        { offsetof(struct cxlf_topology, shards), 17,
-          "'shards' must be 1 to 16" },
-        { offsetof(struct cxlf_topology, gfams), 0, "'gfams' must be 1 to 8" },
-        { offsetof(struct cxlf_topology, gfams), 9, "'gfams' must be 1 to 8" },
-        { offsetof(struct cxlf_topology, host_leaf[1]), 2,
+        { AT(hosts), 0, "'hosts' must be 1 to 62" },
+        { AT(hosts), 63, "'hosts' must be 1 to 62" },
+        { AT(leaves), 0, "'leaves' must be 1 to 8" },
+        { AT(leaves), 9, "'leaves' must be 1 to 8" },
+        { AT(shards), 0, "'shards' must be 1 to 16" },
+        { AT(shards), 17, "'shards' must be 1 to 16" },
+        { AT(gfams), 0, "'gfams' must be 1 to 8" },
+        { AT(gfams), 9, "'gfams' must be 1 to 8" },
+        { AT(host_leaf[1]), 2,
           "a host is attached to a leaf that does not exist" },
-        { offsetof(struct cxlf_topology, gfam[0].leaf), 2,
+        { AT(gfam[0].leaf), 2,
           "a GFAM device is attached to a leaf that does not exist" },
     };
+#undef AT
     struct cxlf_topology t = fixture_topology(4, 2, 2, 2);
     const char *why;
 
