@@ -68,15 +68,18 @@ struct CXLFabric {
     QLIST_ENTRY(CXLFabric) next;
 };
 
-const char *cxl_fabric_id(CXLFabric *f);
-
-/* fabric.c */
-bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp);
-bool cxl_fabric_adopt_leaf(CXLFabric *f, uint32_t leaf, Error **errp);
-uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind,
-                                 uint32_t index);
+/* fabric-common.c */
+void cxl_fabric_list_add(CXLFabric *f);
 CXLFabric *cxl_fabric_first(void);
 CXLFabric *cxl_fabric_next(CXLFabric *f);
+const char *cxl_fabric_id(CXLFabric *f);
+uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind,
+                                 uint32_t index);
+bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp);
+bool cxl_fabric_adopt_leaf(CXLFabric *f, uint32_t leaf, Error **errp);
+void cxl_fabric_drop_segments(CXLFabric *f);
+bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
+                              Error **errp);
 
 /* fabric-segments.c: the segments that an owner makes */
 bool cxl_fabric_create_segments(CXLFabric *f, Error **errp);

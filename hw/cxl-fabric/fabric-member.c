@@ -201,25 +201,6 @@ static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
     return G_SOURCE_REMOVE;
 }
 
-static bool read_wanted(CXLFabric *f, struct cxlf_topology *wanted,
-                        Error **errp)
-{
-    g_autofree char *blob = NULL;
-    g_autoptr(GError) error = NULL;
-    const char *why;
-    gsize size;
-
-    if (!g_file_get_contents(f->topology_file, &blob, &size, &error)) {
-        error_setg(errp, "'topology': %s", error->message);
-        return false;
-    }
-    if (!cxlf_topology_read(blob, size, wanted, &why)) {
-        error_setg(errp, "'topology': %s", why);
-        return false;
-    }
-    return true;
-}
-
 bool cxl_fabric_join(CXLFabric *f, Error **errp)
 {
     ERRP_GUARD();
@@ -230,7 +211,8 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
     struct cxlf_topology wanted;
     uint32_t segments;
 
-    if (f->topology_file && !read_wanted(f, &wanted, errp)) {
+    if (f->topology_file &&
+        !cxl_fabric_load_topology(f->topology_file, &wanted, errp)) {
         return false;
     }
     f->channel = qio_channel_socket_new();

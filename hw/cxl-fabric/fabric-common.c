@@ -1,0 +1,122 @@
+/*
+ * CXL fabric object: what all of its roles rest on
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "fabric-internal.h"
+
+static QLIST_HEAD(, CXLFabric) fabrics = QLIST_HEAD_INITIALIZER(fabrics);
+
+void cxl_fabric_list_add(CXLFabric *f)
+{
+    QLIST_INSERT_HEAD(&fabrics, f, next);
+}
+
+CXLFabric *cxl_fabric_first(void)
+{
+    return QLIST_FIRST(&fabrics);
+}
+
+CXLFabric *cxl_fabric_next(CXLFabric *f)
+{
+    return QLIST_NEXT(f, next);
+}
+
+const char *cxl_fabric_id(CXLFabric *f)
+{
+    const char *id = OBJECT(f)->parent ?
+        object_get_canonical_path_component(OBJECT(f)) : NULL;
+
+    return id ? id : "(unnamed)";
+}
+
+/* Segments */
+
+uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind, uint32_t index)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+
+    switch (kind) {
+    case CXLF_KIND_FABRIC:
+        return ROUND_UP(sizeof(struct cxlf_fabric), CXLF_PAGE);
+    case CXLF_KIND_LEAF:
+        return cxlf_leaf_size(t);
+    case CXLF_KIND_GFAM:
+        return t->gfam[index].hot + t->gfam[index].bulk;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp)
+{
+    void *map = mmap(NULL, s->size, PROT_READ | (writable ? PROT_WRITE : 0),
+                     MAP_SHARED | MAP_NORESERVE, s->fd, 0);
+
+    if (map == MAP_FAILED) {
+        error_setg_errno(errp, errno, "cannot map a segment of %" PRIu64
+                         " bytes", s->size);
+        return false;
+    }
+    s->map = map;
+    return true;
+}
+
+bool cxl_fabric_adopt_leaf(CXLFabric *f, uint32_t leaf, Error **errp)
+{
+    CXLFabricSegment *s = &f->segment[CXLF_KIND_LEAF][leaf];
+    const char *why;
+
+    if (!cxlf_leaf_attach(&f->directory, s->map, s->size, leaf,
+                          f->uuid.data, &why)) {
+        error_setg(errp, "%s", why);
+        return false;
+    }
+    return true;
+}
+
+void cxl_fabric_drop_segments(CXLFabric *f)
+{
+    for (int kind = 0; kind < CXLF_KINDS; kind++) {
+        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+            CXLFabricSegment *s = &f->segment[kind][i];
+
+            if (s->map) {
+                munmap(s->map, s->size);
+            }
+            if (s->fd >= 0) {
+                close(s->fd);
+            }
+            if (s->backend) {
+                host_memory_backend_set_mapped(s->backend, false);
+                object_unref(OBJECT(s->backend));
+            }
+            *s = (CXLFabricSegment) { .fd = -1 };
+        }
+    }
+    f->table = NULL;
+}
+
+/* Topology */
+
+bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
+                              Error **errp)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *blob = NULL;
+    const char *why;
+    gsize size;
+
+    if (!g_file_get_contents(path, &blob, &size, &error)) {
+        error_setg(errp, "'topology': %s", error->message);
+        return false;
+    }
+    if (!cxlf_topology_read(blob, size, t, &why)) {
+        error_setg(errp, "'topology': %s", why);
+        return false;
+    }
+    return true;
+}

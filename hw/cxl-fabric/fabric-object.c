@@ -1,0 +1,425 @@
+/*
+ * CXL fabric object: its type, properties and completion
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "qom/object_interfaces.h"
+#include "qemu/units.h"
+#include "system/system.h"
+#include "compat.h"
+#include "fabric-internal.h"
+
+/* Completion: which role it is, and the topology of an owner */
+
+static void topology_from_properties(CXLFabric *f, uint32_t default_hosts)
+{
+    struct cxlf_topology *t = &f->directory.topology;
+
+    t->hosts = f->hosts ? f->hosts : default_hosts;
+    t->leaves = f->leaves ? f->leaves : 1;
+    t->shards = f->shards ? f->shards : 4;
+    t->gfams = f->gfams ? f->gfams : 1;
+    for (uint32_t i = 0; i < MIN(t->gfams, CXLF_MAX_GFAMS); i++) {
+        t->gfam[i] = (struct cxlf_gfam) {
+            .hot = f->hot ? f->hot : 256 * MiB,
+            .bulk = f->has_bulk ? f->bulk : 256 * MiB,
+            .leaf = i % t->leaves,
+        };
+    }
+    for (uint32_t i = 0; i < MIN(t->hosts, CXLF_MAX_HOSTS); i++) {
+        t->host_leaf[i] = i % t->leaves;
+    }
+}
+
+/* The first property that is given and only an owner may give, or NULL. */
+static const char *owners_property(CXLFabric *f)
+{
+    return f->hosts ? "hosts" : f->leaves ? "leaves" :
+           f->shards ? "shards" : f->gfams ? "gfams" :
+           f->hot ? "hot" : f->has_bulk ? "bulk" : NULL;
+}
+
+static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
+{
+    struct cxlf_topology *t = &f->directory.topology;
+    const char *why;
+
+    if (f->topology_file) {
+        const char *extra = owners_property(f);
+
+        if (extra) {
+            error_setg(errp, "'%s' and 'topology' exclude each other: the "
+                       "file says it", extra);
+            return false;
+        }
+        if (!cxl_fabric_load_topology(f->topology_file, t, errp)) {
+            return false;
+        }
+    } else {
+        topology_from_properties(f, default_hosts);
+        if (!cxlf_topology_check(t, &why)) {
+            error_setg(errp, "%s", why);
+            return false;
+        }
+    }
+    for (uint32_t i = t->gfams; i < CXLF_MAX_GFAMS; i++) {
+        if (f->memdev[i]) {
+            error_setg(errp, "'memdev%u': the topology has only %u GFAM "
+                       "devices", i, t->gfams);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool complete_owner(CXLFabric *f, uint32_t default_hosts, Error **errp)
+{
+    qemu_uuid_generate(&f->uuid);
+    return read_topology(f, default_hosts, errp) &&
+           cxl_fabric_create_segments(f, errp) &&
+           (!f->listen || cxl_fabric_listen(f, errp));
+}
+
+static bool complete_member(CXLFabric *f, Error **errp)
+{
+    const char *extra = owners_property(f);
+
+    if (extra) {
+        error_setg(errp, "'%s' is the owner's to set; leave it out when "
+                   "joining, or add listen=on to own the fabric", extra);
+        return false;
+    }
+    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        if (f->memdev[i]) {
+            error_setg(errp, "'memdev%d' is the owner's to set; leave it out "
+                       "when joining", i);
+            return false;
+        }
+    }
+    return cxl_fabric_join(f, errp);
+}
+
+static bool check_socket(CXLFabric *f, Error **errp)
+{
+    struct sockaddr_un un;
+
+    if (f->listen && !f->socket) {
+        error_setg(errp, "'listen' needs 'socket', the path to listen at");
+        return false;
+    }
+    if (f->socket && (!f->socket[0] ||
+                      strlen(f->socket) >= sizeof(un.sun_path))) {
+        error_setg(errp, "'socket' must be a path of 1 to %zu bytes",
+                   sizeof(un.sun_path) - 1);
+        return false;
+    }
+    return true;
+}
+
+static void cxl_fabric_complete(UserCreatable *uc, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(uc);
+    bool ok;
+
+    if (!check_socket(f, errp)) {
+        return;
+    }
+    if (f->socket && !f->listen) {
+        f->kind = CXL_FABRIC_MEMBER;
+        ok = complete_member(f, errp);
+    } else {
+        f->kind = f->listen ? CXL_FABRIC_OWNER : CXL_FABRIC_EMBEDDED;
+        ok = complete_owner(f, f->listen ? 8 : 1, errp);
+    }
+    if (!ok) {
+        cxl_fabric_leave(f);
+        cxl_fabric_drop_segments(f);
+        f->kind = CXL_FABRIC_NONE;
+    }
+}
+
+static bool cxl_fabric_can_be_deleted(UserCreatable *uc)
+{
+    return !CXL_FABRIC(uc)->attached;
+}
+
+/* Properties */
+
+static bool changeable(CXLFabric *f, Error **errp)
+{
+    if (f->kind != CXL_FABRIC_NONE) {
+        error_setg(errp, "cannot be changed once the fabric exists");
+        return false;
+    }
+    return true;
+}
+
+static char *get_socket(Object *obj, Error **errp)
+{
+    return g_strdup(CXL_FABRIC(obj)->socket);
+}
+
+static void set_socket(Object *obj, const char *value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        g_free(f->socket);
+        f->socket = g_strdup(value);
+    }
+}
+
+static char *get_topology(Object *obj, Error **errp)
+{
+    return g_strdup(CXL_FABRIC(obj)->topology_file);
+}
+
+static void set_topology(Object *obj, const char *value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        g_free(f->topology_file);
+        f->topology_file = g_strdup(value);
+    }
+}
+
+static bool get_listen(Object *obj, Error **errp)
+{
+    return CXL_FABRIC(obj)->listen;
+}
+
+static void set_listen(Object *obj, bool value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->listen = value;
+    }
+}
+
+/* The numbers with a range; @opaque of their accessors. */
+typedef struct CXLFabricNumber {
+    const char *name;
+    size_t offset;      /* of a uint32_t */
+    uint32_t max;
+    const char *description;
+} CXLFabricNumber;
+
+static CXLFabricNumber numbers[] = {
+    { "hosts", offsetof(CXLFabric, hosts), CXLF_MAX_HOSTS,
+      "How many hosts may join (owner only)" },
+    { "leaves", offsetof(CXLFabric, leaves), CXLF_MAX_LEAVES,
+      "Number of leaf switches (owner only)" },
+    { "shards", offsetof(CXLFabric, shards), CXLF_MAX_SHARDS,
+      "Directory shards of each leaf (owner only)" },
+    { "gfams", offsetof(CXLFabric, gfams), CXLF_MAX_GFAMS,
+      "Number of GFAM devices (owner only)" },
+};
+
+static void get_number(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    CXLFabricNumber *n = opaque;
+    uint32_t *field = (void *)((char *)CXL_FABRIC(obj) + n->offset);
+
+    visit_type_uint32(v, name, field, errp);
+}
+
+static void set_number(Object *obj, Visitor *v, const char *name,
+                       void *opaque, Error **errp)
+{
+    CXLFabricNumber *n = opaque;
+    uint32_t *field = (void *)((char *)CXL_FABRIC(obj) + n->offset);
+    uint32_t value;
+
+    if (!changeable(CXL_FABRIC(obj), errp) ||
+        !visit_type_uint32(v, name, &value, errp)) {
+        return;
+    }
+    if (value < 1 || value > n->max) {
+        error_setg(errp, "'%s' must be 1 to %u", name, n->max);
+        return;
+    }
+    *field = value;
+}
+
+static void get_size(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+    uint64_t value = opaque ? f->bulk : f->hot;
+
+    visit_type_size(v, name, &value, errp);
+}
+
+/* @opaque: NULL for 'hot', anything else for 'bulk' */
+static void set_size(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+    uint64_t value;
+
+    if (!changeable(f, errp) || !visit_type_size(v, name, &value, errp)) {
+        return;
+    }
+    if (opaque) {
+        f->bulk = value;
+        f->has_bulk = true;
+    } else if (value) {
+        f->hot = value;
+    } else {
+        error_setg(errp, "'hot' must be a multiple of 256 MiB from 256 MiB "
+                   "to 64 GiB");
+    }
+}
+
+static void get_host(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+    int32_t value = f->kind == CXL_FABRIC_NONE ? f->want_host : f->self;
+
+    visit_type_int32(v, name, &value, errp);
+}
+
+static void set_host(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+    int32_t value;
+
+    if (!changeable(f, errp) || !visit_type_int32(v, name, &value, errp)) {
+        return;
+    }
+    if (value < -1 || value >= CXLF_MAX_HOSTS) {
+        error_setg(errp, "'host' must be -1 (any) to %d", CXLF_MAX_HOSTS - 1);
+        return;
+    }
+    f->want_host = value;
+}
+
+static void check_memdev(const Object *obj, const char *name, Object *value,
+                         Error **errp)
+{
+    changeable(CXL_FABRIC(obj), errp);
+}
+
+/* Devices may outlive the object list at exit, so finalize may not come. */
+static void on_exit_process(Notifier *n, void *data)
+{
+    CXLFabric *f = container_of(n, CXLFabric, exit);
+
+    cxl_fabric_unlisten(f);
+    cxl_fabric_leave(f);
+}
+
+static void cxl_fabric_init(Object *obj)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    f->want_host = -1;
+    f->self = -1;
+    notifier_list_init(&f->lost_notifiers);
+    QLIST_INIT(&f->peers);
+    for (int kind = 0; kind < CXLF_KINDS; kind++) {
+        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+            f->segment[kind][i].fd = -1;
+        }
+    }
+    f->exit.notify = on_exit_process;
+    qemu_add_exit_notifier(&f->exit);
+    cxl_fabric_list_add(f);
+}
+
+static void cxl_fabric_finalize(Object *obj)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    qemu_remove_exit_notifier(&f->exit);
+    cxl_fabric_unlisten(f);
+    cxl_fabric_leave(f);
+    cxl_fabric_drop_segments(f);
+    QLIST_REMOVE(f, next);
+    g_free(f->socket);
+    g_free(f->topology_file);
+}
+
+static void add_properties(ObjectClass *oc)
+{
+    static const char *const memdev[CXLF_MAX_GFAMS] = {
+        "memdev0", "memdev1", "memdev2", "memdev3",
+        "memdev4", "memdev5", "memdev6", "memdev7",
+    };
+
+    object_class_property_add_str(oc, "socket", get_socket, set_socket);
+    object_class_property_set_description(oc, "socket",
+        "UNIX socket at which the fabric's owner listens");
+    object_class_property_add_bool(oc, "listen", get_listen, set_listen);
+    object_class_property_set_description(oc, "listen",
+        "Own the fabric and listen at 'socket' (off: join it)");
+    object_class_property_add_str(oc, "topology", get_topology,
+                                  set_topology);
+    object_class_property_set_description(oc, "topology",
+        "Device tree blob with the topology");
+    for (int i = 0; i < ARRAY_SIZE(numbers); i++) {
+        object_class_property_add(oc, numbers[i].name, "uint32", get_number,
+                                  set_number, NULL, &numbers[i]);
+        object_class_property_set_description(oc, numbers[i].name,
+                                              numbers[i].description);
+    }
+    object_class_property_add(oc, "hot", "size", get_size, set_size, NULL,
+                              NULL);
+    object_class_property_set_description(oc, "hot",
+        "HOT bytes of each GFAM device (owner only)");
+    object_class_property_add(oc, "bulk", "size", get_size, set_size, NULL,
+                              (void *)1);
+    object_class_property_set_description(oc, "bulk",
+        "BULK bytes of each GFAM device (owner only)");
+    object_class_property_add(oc, "host", "int32", get_host, set_host, NULL,
+                              NULL);
+    object_class_property_set_description(oc, "host",
+        "Host number wished for (-1: any)");
+    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        object_class_property_add_link(oc, memdev[i], TYPE_MEMORY_BACKEND,
+                                       offsetof(CXLFabric, memdev[0]) +
+                                       i * sizeof(HostMemoryBackend *),
+                                       check_memdev,
+                                       OBJ_PROP_LINK_STRONG);
+        object_class_property_set_description(oc, memdev[i],
+            "Shared memory backend of a GFAM device (owner only)");
+    }
+}
+
+static void cxl_fabric_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
+{
+    UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
+
+    ucc->complete = cxl_fabric_complete;
+    ucc->can_be_deleted = cxl_fabric_can_be_deleted;
+    add_properties(oc);
+}
+
+static const TypeInfo cxl_fabric_info = {
+    .name = TYPE_CXL_FABRIC,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(CXLFabric),
+    .instance_init = cxl_fabric_init,
+    .instance_finalize = cxl_fabric_finalize,
+    .class_init = cxl_fabric_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_USER_CREATABLE },
+        { }
+    },
+};
+
+static void cxl_fabric_register(void)
+{
+    type_register_static(&cxl_fabric_info);
+}
+
+type_init(cxl_fabric_register)
