@@ -4,15 +4,14 @@
 import argparse
 import json
 import os
-import random
 import time
 
-from . import agent, cli, cluster, guest, machine, qemu, traffic, ui
+from . import agent, build, cli, cluster, guest, machine, programs, \
+    traffic, ui
 
 INCREMENTS = 50000
 ENTRIES = 1000
 MESSAGES = 40
-ATTEMPTS = 3
 
 
 class Demo:
@@ -22,7 +21,7 @@ class Demo:
         self.args = args
         self.hosts = args.hosts
         self.binary = binary
-        self.nonce = random.randrange(1, 1 << 31)
+        self.programs = programs.Programs()
         self.checks = []
         self.report = {"hosts": args.hosts, "smp": args.smp,
                        "leaves": args.leaves, "checks": self.checks}
@@ -36,31 +35,6 @@ class Demo:
                             **figures})
         print(f"{'PASS' if ok else 'FAIL'}  {name}: {text}", flush=True)
         return ok
-
-    def run(self, one, hosts, program, *options, timeout=120):
-        """Run a program in guests as ranks 0..; [(status, result)].
-
-        A result is the program's JSON, or a dictionary with its "error".
-        """
-        self.nonce += 1
-        commands = {
-            host: [program, "--host", str(rank), "--hosts", str(len(hosts)),
-                   "--run", str(self.nonce), *map(str, options)]
-            for rank, host in enumerate(hosts)}
-        with ui.Step(f"{program} in {len(hosts)} guests "
-                     f"({one.config.device})") as step:
-            done = one.run_all(commands, timeout, step)
-        return [self.parse(done[host]) for host in hosts]
-
-    @staticmethod
-    def parse(outcome):
-        status, out, err = outcome
-        try:
-            result = json.loads(out.decode().strip().splitlines()[-1])
-        except (ValueError, IndexError):
-            result = {"error": err.decode(errors="replace").strip()
-                      or "no output"}
-        return status, result
 
     # Booting
 
@@ -95,25 +69,10 @@ class Demo:
 
     # What is shown
 
-    def count(self, one, hosts, increments):
-        """(all exact, expected, found, [error]) of the counter program."""
-        done = self.run(one, hosts, "counter", "--count", increments,
-                        "--threads", self.args.smp)
-        errors = [result["error"] for _, result in done if "error" in result]
-        if errors:
-            return False, 0, 0, errors
-        exact = all(status == 0 for status, _ in done)
-        return exact, done[0][1]["expected"], done[0][1]["found"], []
-
     def upstream(self):
         """The same counter where no directory keeps the hosts apart."""
-        increments = INCREMENTS
-        for _ in range(ATTEMPTS):
-            _, expected, found, errors = self.count(self.stock, [0, 1],
-                                                    increments)
-            if errors or found < expected:
-                break
-            increments *= 2
+        expected, found, errors = self.programs.count_until_lost(
+            self.stock, [0, 1], INCREMENTS, self.args.smp)
         self.stock.down()
         if errors:
             return self.check("upstream", False, errors[0])
@@ -127,8 +86,8 @@ class Demo:
         """The counter, and the proof that it crossed the fabric."""
         hosts = list(range(self.hosts))
         before = self.ours.counters()
-        exact, expected, found, errors = self.count(self.ours, hosts,
-                                                    INCREMENTS)
+        exact, expected, found, errors = self.programs.count(
+            self.ours, hosts, INCREMENTS, self.args.smp)
         after = self.ours.counters()
         self.check("counter", exact and not errors,
                    errors[0] if errors else f"{found:,} of {expected:,} "
@@ -146,8 +105,9 @@ class Demo:
                    known=known, counted=seen)
 
     def spinlock(self):
-        done = self.run(self.ours, list(range(self.hosts)), "spinlock",
-                        "--count", ENTRIES, "--threads", self.args.smp)
+        done = self.programs.run(
+            self.ours, list(range(self.hosts)), "spinlock",
+            "--count", ENTRIES, "--threads", self.args.smp)
         result = done[0][1]
         ok = all(status == 0 for status, _ in done)
         self.check("spinlock", ok, result.get("error") or
@@ -157,8 +117,9 @@ class Demo:
                       ("expected", "found", "broken-entries")})
 
     def messages(self):
-        done = self.run(self.ours, list(range(self.hosts)), "message",
-                        "--count", MESSAGES, "--seed", self.nonce)
+        done = self.programs.run(
+            self.ours, list(range(self.hosts)), "message",
+            "--count", MESSAGES, "--seed", self.programs.nonce)
         ok = all(status == 0 for status, _ in done)
         errors = [r["error"] for _, r in done if "error" in r]
         volume = sum(r.get("bytes", 0) for _, r in done)
@@ -172,21 +133,16 @@ class Demo:
         """A host dies under load; the others and the owner go on."""
         victim = self.hosts - 1
         others = list(range(victim))
-        self.nonce += 1
         threads = max(1, min(self.args.smp, 64 // self.hosts))
-        start = self.ours.counters()
-        jobs = [agent.Job(self.ours.agent(host), [
-            "hammer", "--seconds", "6", "--host", str(host), "--hosts",
-            str(self.hosts), "--threads", str(threads), "--run",
-            str(self.nonce)]) for host in range(self.hosts)]
+        jobs = self.programs.hammer(self.ours, range(self.hosts), 6, threads)
         with ui.Step("killing a host under load") as step:
-            self.await_load(start, step)
+            programs.await_load(self.ours, dict.fromkeys(jobs, 1000), step)
             pid = self.ours.kill(victim)
             died = time.monotonic()
-            reported = self.await_death(victim, step)
+            reported = programs.await_death(self.ours, victim, step)
             took = time.monotonic() - died
-            results = [self.parse(outcome) for outcome in agent.wait_all(
-                jobs[:victim], 60, step)]
+            results = [programs.parse(outcome) for outcome in agent.wait_all(
+                [jobs[host] for host in others], 60, step)]
         self.check("death", reported, f"the owner reported host {victim} "
                    f"(pid {pid}, SIGKILL) dead after {took:.2f} s"
                    if reported else f"the owner did not report host {victim}"
@@ -200,38 +156,12 @@ class Demo:
         self.check("survivors", ok, wrong[0] if wrong else
                    f"hosts that went on: {len(others)}, with {rounds:,} rounds "
                    "of checks, none failed", rounds=rounds)
-        exact, expected, found, errors = self.count(self.ours, others,
-                                                    INCREMENTS // 5)
+        exact, expected, found, errors = self.programs.count(
+            self.ours, others, INCREMENTS // 5, self.args.smp)
         self.check("counter after death", exact and not errors,
                    errors[0] if errors else
                    f"{found:,} of {expected:,} increments",
                    expected=expected, found=found)
-
-    def await_load(self, start, step):
-        """Wait until every host's agent has seen the load."""
-        limit = time.monotonic() + 20
-        while True:
-            gain = traffic.gained(start, self.ours.counters())
-            idle = [host for host in range(self.hosts)
-                    if traffic.accesses(gain.get(host, {})) < 1000]
-            if not idle:
-                return
-            step.tick(f"waiting for the load of hosts {idle}")
-            if time.monotonic() > limit:
-                raise ui.UserError(f"hosts {idle} put no load on the fabric "
-                                   "within 20 s")
-            time.sleep(0.1)
-
-    def await_death(self, host, step):
-        limit = time.monotonic() + 10
-        while time.monotonic() < limit:
-            for item in self.ours.fabric()["hosts"]:
-                if item["host"] == host and item["deaths"] and \
-                        item["state"] != "up":
-                    return True
-            step.tick("waiting for the owner to report the death")
-            time.sleep(0.02)
-        return False
 
     # All of it
 
@@ -308,7 +238,7 @@ def main():
                            "that there is someone to share with")
     machine.Config(hosts=args.hosts, smp=args.smp, leaves=args.leaves,
                    binary="/bin/true").check()
-    binary = args.qemu or qemu.make(os.path.join(qemu.TOP, "build", "qemu"))
+    binary = args.qemu or build.everything()
     demo = Demo(args, binary)
     ok = False
     try:

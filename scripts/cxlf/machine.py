@@ -154,7 +154,7 @@ def guest(config, host, place, vmlinuz, initrd):
     return [config.binary, "-name", f"cxlf-{config.name}-{name}",
             "-M", "q35,cxl=on,smm=off,cxl-fmw.0.targets.0=cxl.1,"
             f"cxl-fmw.0.size={config.window() // MIB}M",
-            "-cpu", "max,hypervisor=off,avx=off", "-smp", smp,
+            "-cpu", "max,hypervisor=off,avx=off,avx2=off", "-smp", smp,
             "-m", f"{config.mem // MIB}M", "-accel", "tcg,thread=multi",
             "-nodefaults", "-display", "none", "-no-reboot", *_firmware(),
             *_monitor(place(name + ".qmp")),
