@@ -78,12 +78,28 @@ static uint64_t page_size(const void *at)
     return size;
 }
 
-static uint8_t *anonymous(uint64_t length, bool huge)
+/*
+ * Where to map: everything is aligned as dax devices are, since an emulated
+ * TLB is indexed by the address, and what collides there would be compared.
+ */
+static uint8_t *reserve(uint64_t *length)
 {
     uint8_t *at;
 
-    length = (length + DAX_ALIGN - 1) & ~(DAX_ALIGN - 1);
-    at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+    *length = (*length + DAX_ALIGN - 1) & ~(DAX_ALIGN - 1);
+    at = mmap(NULL, *length + DAX_ALIGN, PROT_NONE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) {
+        die(EXIT_USAGE, "no room for %" PRIu64 " bytes", *length);
+    }
+    return (uint8_t *)(((uintptr_t)at + DAX_ALIGN - 1) & ~(DAX_ALIGN - 1));
+}
+
+static uint8_t *anonymous(uint64_t length, bool huge)
+{
+    uint8_t *at = reserve(&length);
+
+    at = mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED |
               MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0), -1, 0);
     if (at == MAP_FAILED) {
         die(EXIT_USAGE, "no memory%s", huge ? " in 2 MiB pages; reserve some "
@@ -144,7 +160,8 @@ static uint8_t *map_ivshmem(uint64_t length)
         snprintf(path, sizeof(path), SYS_PCI "/%s/resource2", entry->d_name);
         closedir(dir);
         fd = open(path, O_RDWR | O_CLOEXEC);
-        at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        at = mmap(reserve(&length), length, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_FIXED, fd, 0);
         if (fd < 0 || at == MAP_FAILED) {
             die(EXIT_USAGE, "%s: %s", path, strerror(errno));
         }
@@ -307,7 +324,8 @@ static int compare(void)
     unsigned i, op;
 
     open_targets(strdup(dev_list));
-    buffer = anonymous(CHUNK, true);
+    /* In the half of its page that the devices' first MiB leaves alone. */
+    buffer = anonymous(DAX_ALIGN, true) + DAX_ALIGN / 2;
     for (round = 0; round < rounds; round++) {
         for (op = 0; op < NR_OPS; op++) {
             for (i = 0; wanted(op) && i < nr_targets; i++) {
