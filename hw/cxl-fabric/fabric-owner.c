@@ -40,6 +40,13 @@ struct CXLFabricPeer {
     QLIST_ENTRY(CXLFabricPeer) next;
 };
 
+static bool hung_up(int fd)
+{
+    struct pollfd p = { .fd = fd };
+
+    return poll(&p, 1, 0) != 0;     /* POLLHUP and POLLERR, unasked */
+}
+
 static int peer_pidfd(int fd, uint32_t *pid, Error **errp)
 {
     struct ucred cred;
@@ -52,9 +59,18 @@ static int peer_pidfd(int fd, uint32_t *pid, Error **errp)
     }
     *pid = cred.pid;
     size = sizeof(pidfd);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0) {
-        /* Before Linux 6.5; the peer waits for us, so its pid is its own. */
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0 &&
+        errno == ENOPROTOOPT) {
+        /*
+         * Before Linux 6.5.  The number may be another's by now, unless the
+         * peer is seen to hold the connection after it was looked up.
+         */
         pidfd = syscall(SYS_pidfd_open, cred.pid, 0);
+        if (pidfd >= 0 && hung_up(fd)) {
+            close(pidfd);
+            pidfd = -1;
+            errno = ESRCH;
+        }
     }
     if (pidfd < 0) {
         error_setg_errno(errp, errno, "no pidfd of the peer");
@@ -159,6 +175,15 @@ static bool fill(CXLFabricPeer *p)
     return got > 0 || got == QIO_CHANNEL_ERR_BLOCK;
 }
 
+/* The process is dead, and nothing that it said matters any more. */
+static void bury(CXLFabricPeer *p)
+{
+    if (p->host >= 0) {
+        release_host(p->fabric, p->host, CXLF_DEATH);
+    }
+    forget(p);
+}
+
 static void on_death(void *opaque)
 {
     CXLFabricPeer *p = opaque;
@@ -167,10 +192,7 @@ static void on_death(void *opaque)
     if (p->sioc && fill(p) && p->have && !take_messages(p)) {
         return;
     }
-    if (p->host >= 0) {
-        release_host(p->fabric, p->host, CXLF_DEATH);
-    }
-    forget(p);
+    bury(p);
 }
 
 /* The connection is over, but not by LEAVE. */
@@ -179,7 +201,7 @@ static void lose(CXLFabricPeer *p)
     if (p->host < 0) {
         forget(p);              /* it was given nothing */
     } else if (is_dead(p->pidfd)) {
-        on_death(p);
+        bury(p);
     } else {
         hang_up(p);
         trace_cxl_fabric_fence(cxl_fabric_id(p->fabric), p->host, p->pid);
