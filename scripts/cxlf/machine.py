@@ -62,7 +62,7 @@ class Config:
                                    f"{high}")
         if self.hot < GRAIN or self.hot % GRAIN:
             raise ui.UserError("--hot accepts multiples of 256M, from 256M")
-        if self.bulk % GRAIN:
+        if self.bulk < 0 or self.bulk % GRAIN:
             raise ui.UserError("--bulk accepts multiples of 256M, or 0")
         if self.mem < 256 * MIB:
             raise ui.UserError("--mem accepts 256M and more")

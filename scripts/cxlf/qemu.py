@@ -105,6 +105,8 @@ def obtain(series=SERIES, suite=SUITE):
 def given(path):
     """The pristine source from --qemu-src: a tree or a release tarball."""
     path = os.path.abspath(path)
+    if not os.path.exists(path):
+        raise ui.UserError(f"--qemu-src {path}: no such file or folder")
     if os.path.isdir(path):
         if not os.path.exists(os.path.join(path, "VERSION")):
             raise ui.UserError(f"--qemu-src {path}: not a QEMU source tree "

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests with stock guests: what the programs of tests/guest must find.
+
+Each function of CLUSTERS boots one cluster and tests on it what it can, for
+booting takes longer than most tests.  A host that is killed stays dead, so
+deaths come last; the kills of all clusters make up the KILLS of a run.  Set
+CXLF_TEST_SEED to the seed that a run printed to have the same moments again.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+from . import agent, build, cluster, machine, programs, qmp, regiontest, \
+    traffic, ui
+
+KILLS = 5
+WORDS = 24                              # of the spinlock's record
+UPSTREAM_INCREMENTS = 30000
+BULK_OFFSET = 64 << 20                  # beyond the payload of messages
+
+
+class Bench:
+    """One cluster under test, with its programs and the tally."""
+
+    def __init__(self, tally, label, binary, rng, **config):
+        self.tally = tally
+        self.label = label
+        self.rng = rng
+        self.one = cluster.Cluster(f"test-{os.getpid()}-{label}")
+        self.programs = programs.Programs()
+        self.config = machine.Config(name=self.one.name, binary=binary,
+                                     **config)
+        self.hosts = list(range(self.config.hosts))
+        self.smp = self.config.smp
+        self.total = {host: 0 for host in self.hosts}
+        self.killed = 0
+
+    def __enter__(self):
+        ui.note(f"cluster {self.label}: {self.config.hosts} hosts, smp "
+                f"{self.smp}, leaves {self.config.leaves}")
+        self.one.up(self.config)
+        if self.config.device == "fabric":
+            self.start = self.one.counters()
+        return self
+
+    def __exit__(self, *_):
+        self.one.give_up()
+
+    @contextlib.contextmanager
+    def test(self, name):
+        """One test: it appends what is wrong to the list that it gets."""
+        wrong = []
+        try:
+            yield wrong
+        except ui.UserError as error:
+            wrong.append(str(error))
+        self.tally.add(f"{self.label}/{name}", not wrong, "; ".join(wrong))
+
+    def program(self, name, program, *options, known=None, hosts=None,
+                bulk=False):
+        """A test that runs one program.
+
+        known: the accesses that each rank makes at least; a list of them
+        if they differ.
+        HOT's programs must move the counters by that, BULK's not at all.
+        """
+        hosts = self.hosts if hosts is None else hosts
+        if bulk:
+            options += ("--dev", "/dev/cxlf/bulk", "--offset", BULK_OFFSET)
+        with self.test(name + (" in BULK" if bulk else "")) as wrong:
+            before = self.one.counters()
+            done = self.programs.run(self.one, hosts, program, *options)
+            after = self.one.counters()
+            for host, (status, result) in zip(hosts, done):
+                if status:
+                    wrong.append(f"host {host}: status {status}, {result}")
+            if bulk:
+                wrong += trapped(before, after, hosts)
+            else:
+                if not isinstance(known, (list, tuple)):
+                    known = [known or 0] * len(hosts)
+                known = dict(zip(hosts, known))
+                wrong += traffic.check_traffic(before, after, known)
+                for host in hosts:
+                    self.total[host] += known[host]
+
+
+def trapped(before, after, hosts):
+    """What is wrong if accesses that need no callback made one."""
+    gain = traffic.gained(before, after)
+    return [f"host {host}: {name} grew by {gain[host][name]}"
+            for host in hosts
+            for name in (*traffic.ACCESSES, "bulk-trapped")
+            if gain[host].get(name, 0)]
+
+
+# What the programs test
+
+def atomics(bench):
+    """Locked operations of each width, torn pairs, and the misaligned."""
+    count = 5000
+    for width in (1, 2, 4, 8, 16):
+        bench.program(f"counter of {width} bytes", "counter", "--width",
+                      width, "--count", count, "--threads", bench.smp,
+                      known=traffic.PER_ATOMIC * count * bench.smp)
+    bench.program("counter of 8 bytes", "counter", "--count", 50000,
+                  "--threads", bench.smp, bulk=True)
+    bench.program("torn16", "torn16", "--count", count)
+    with bench.test("misaligned locked operations are counted") as wrong:
+        before = bench.one.counters()
+        done = bench.programs.run(bench.one, bench.hosts, "misaligned",
+                                  "--count", 100)
+        gain = traffic.gained(before, bench.one.counters())
+        wrong += [f"host {host}: {result}" for host, (status, result)
+                  in enumerate(done) if status]
+        wrong += [f"host {host} counted {gain[host]['atomic-misaligned']} of "
+                  "100" for host in bench.hosts
+                  if gain[host]["atomic-misaligned"] < 100]
+
+
+def litmus(bench):
+    """The memory model: between hosts as between CPUs of one."""
+    count = 5000
+    for test, options, known in (
+            ("sb", (), 2 * count), ("sb-fence", (), 2 * count),
+            # The reader may find all but the last flags overwritten.
+            ("mp", (), (2 * count, 2)),
+            # How many increments fall between the stores is open.
+            ("rmw-store", (), (2, count)),
+            ("false-sharing", ("--width", 1), 2 * count),
+            ("false-sharing", ("--width", 4), 2 * count),
+            ("false-sharing", ("--width", 8), 2 * count)):
+        name = " ".join([f"litmus {test}", *map(str, options[1:])])
+        bench.program(name, "litmus", "--test", test, "--count", count,
+                      *options, known=known)
+    for test in ("sb-fence", "mp", "rmw-store", "false-sharing"):
+        bench.program(f"litmus {test}", "litmus", "--test", test, "--count",
+                      count, bulk=True)
+
+
+def locks_and_messages(bench):
+    """A lock around plain words, and payload with flags."""
+    count = 500
+    # Of an entry: exchange, checks, increments, release.
+    entry = traffic.PER_ATOMIC + 4 * WORDS + 1
+    options = ("--count", count, "--threads", bench.smp)
+    bench.program("spinlock", "spinlock", *options,
+                  known=entry * count * bench.smp)
+    bench.program("spinlock", "spinlock", *options, bulk=True)
+    seed = bench.rng.randrange(1 << 30)
+    options = ("--count", 20, "--seed", seed)
+    # Of a message: size, sum and flag are stored, or loaded.
+    bench.program("messages with flags in HOT", "message", *options,
+                  known=20 * 6)
+    bench.program("messages with flags", "message", *options, bulk=True)
+    bench.program("messages all in HOT", "message", "--count", 5, "--seed",
+                  seed, "--payload", "/dev/cxlf/hot", "--max-bytes", 4096,
+                  known=5 * 6)
+
+
+def no_avx(bench):
+    """A CPU with AVX promises whole loads of 16 bytes; HOT has none."""
+    with bench.test("the guests' CPUs have no AVX") as wrong:
+        done = bench.one.run_all({host: ["cat", "/proc/cpuinfo"]
+                                  for host in bench.hosts})
+        for host, (status, out, _) in done.items():
+            flags = [word for line in out.decode().splitlines()
+                     if line.startswith("flags") for word in line.split()]
+            found = {word for word in flags if word.startswith("avx")}
+            if status or "cx16" not in flags or found:
+                wrong.append(f"host {host}: status {status}, "
+                             f"{' '.join(sorted(found))}")
+
+
+def all_traffic(bench):
+    """Everything that the cluster did since it was booted."""
+    with bench.test("traffic of all programs") as wrong:
+        after = bench.one.counters()
+        wrong += traffic.check_traffic(bench.start, after, bench.total)
+        for host, gain in traffic.gained(bench.start, after).items():
+            for name in ("refusal", "bulk-trapped"):
+                if gain.get(name, 0):
+                    wrong.append(f"host {host}: {name} grew by {gain[name]}")
+            if host in bench.hosts and not gain.get("atomic", 0):
+                wrong.append(f"host {host} counted no atomic operation")
+
+
+# Deaths
+
+def kill_some(bench, victims):
+    """Kill hosts one after the other while all are under load."""
+    one, rng = bench.one, bench.rng
+    left = list(bench.hosts)
+    jobs = bench.programs.hammer(one, left, 0, bench.smp)
+    for _ in range(victims):
+        victim = left.pop(rng.randrange(len(left)))
+        goal = rng.randrange(500, 20000)
+        with bench.test(f"host {victim} killed under load is reported dead") \
+                as wrong, ui.Step(f"killing host {victim}") as step:
+            goals = dict.fromkeys(left, 200)
+            programs.await_load(one, {**goals, victim: goal}, step)
+            pid = one.kill(victim)
+            if not programs.await_death(one, victim, step):
+                wrong.append(f"the owner did not report host {victim} (pid "
+                             f"{pid}) within 10 s")
+            # The others go on: each makes more rounds after the death.
+            programs.await_load(one, dict.fromkeys(left, 2000), step)
+    bench.killed += victims
+    with bench.test("the survivors' checks pass") as wrong:
+        for host in left:
+            one.agent(host).kill(jobs[host].pid)
+        outcomes = agent.wait_all([jobs[host] for host in left], 30)
+        for host, outcome in zip(left, outcomes):
+            status, result = programs.parse(outcome)
+            if status:
+                wrong.append(f"host {host}: status {status}, {result}")
+    bench.program("counter of the survivors", "counter", "--count", 1000,
+                  "--threads", bench.smp, hosts=left,
+                  known=traffic.PER_ATOMIC * 1000 * bench.smp)
+    bench.hosts = left
+
+
+def kill_owner(bench):
+    """The owner dies: the fabric is lost, and the guests are not."""
+    one = bench.one
+    with bench.test("the owner's death is reported by every host") as wrong:
+        owner = one.process("owner")
+        owner.signal(signal.SIGKILL)
+        if not owner.wait(10):
+            raise ui.UserError("the owner did not end within 10 s")
+        limit = time.monotonic() + 10
+        waiting = set(bench.hosts)
+        while waiting and time.monotonic() < limit:
+            for host in sorted(waiting):
+                known = qmp.fabric(one.place(f"host{host}.qmp"))
+                if known["state"] == "lost":
+                    waiting.discard(host)
+            time.sleep(0.02)
+        wrong += [f"host {host} did not report it within 10 s"
+                  for host in sorted(waiting)]
+    with bench.test("the guests survive the owner's death") as wrong:
+        done = one.run_all({host: ["cat", "/proc/uptime"]
+                            for host in bench.hosts}, 30)
+        wrong += [f"host {host}: {outcome}" for host, outcome in done.items()
+                  if outcome[0] or not one.alive(f"host{host}")]
+
+
+# Clusters
+
+def everything(bench):
+    atomics(bench)
+    litmus(bench)
+    locks_and_messages(bench)
+    no_avx(bench)
+    all_traffic(bench)
+    regiontest.run(bench)
+    kill_some(bench, 1)
+
+
+def four(bench):
+    bench.program("counter", "counter", "--count", 3000,
+                  known=traffic.PER_ATOMIC * 3000)
+    all_traffic(bench)
+    kill_some(bench, KILLS - 2)
+
+
+def other_kernel(bench):
+    with bench.test("the kernel is a 7.x") as wrong:
+        release = bench.one.state()["kernel"]
+        if not release.startswith("7."):
+            wrong.append(release)
+    bench.program("counter", "counter", "--count", 10000,
+                  known=traffic.PER_ATOMIC * 10000)
+    all_traffic(bench)
+    kill_owner(bench)
+
+
+def bypass(bench):
+    """HOT mapped around the directory: data alone would not show it."""
+    with bench.test("traffic around the directory is caught") as wrong:
+        before = bench.one.counters()
+        done = bench.programs.run(bench.one, bench.hosts, "counter",
+                                  "--count", 10000)
+        if any("error" in result for _, result in done):
+            wrong.append(f"the program did not run: {done}")
+        known = dict.fromkeys(bench.hosts, traffic.PER_ATOMIC * 10000)
+        faults = traffic.check_traffic(before, bench.one.counters(), known)
+        if not any("its agent counted" in fault for fault in faults):
+            wrong.append(f"only these faults were seen: {faults}")
+
+
+def upstream(bench):
+    """The proof that the counter can lose increments."""
+    with bench.test("cxl-type3 loses increments") as wrong:
+        expected, found, errors = bench.programs.count_until_lost(
+            bench.one, bench.hosts, UPSTREAM_INCREMENTS, bench.smp)
+        wrong += errors
+        if not errors and found >= expected:
+            wrong.append(f"{found} of {expected} were found")
+
+
+CLUSTERS = (
+    ("smp1", everything, {}),
+    ("smp2", everything, {"smp": 2, "leaves": 2}),
+    ("four", four, {"hosts": 4}),
+    ("linux7", other_kernel, {"kernel": ["7"]}),
+    ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
+    ("type3", upstream, {"device": "type3"}),
+)
+
+
+def run(tally, binary=None, only=()):
+    """Boot all clusters, or those that are named, one after the other."""
+    binary = binary or build.emulator()
+    seed = int(os.environ.get("CXLF_TEST_SEED", 0)) or \
+        random.randrange(1, 1 << 31)
+    ui.note(f"CXLF_TEST_SEED={seed} gives the same moments of death again")
+    killed = 0
+    for label, function, config in CLUSTERS:
+        if only and label not in only:
+            continue
+        start = time.monotonic()
+        bench = Bench(tally, label, binary, random.Random(f"{seed} {label}"),
+                      **config)
+        try:
+            with bench:
+                function(bench)
+        except ui.UserError as error:
+            tally.add(f"{label}/cluster", False, str(error))
+        killed += bench.killed
+        ui.note(f"cluster {label}: {time.monotonic() - start:.0f} s")
+    if not only:
+        tally.add(f"{KILLS} hosts were killed under load", killed == KILLS,
+                  f"{killed} were")

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Quick tests of the scripts themselves, without guests.
+
+Each test is a function that returns what is wrong, as a list of sentences.
+"""
+
+import contextlib
+import copy
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+import zlib
+
+from . import cluster, cpio, machine, procs, qemu, traffic, ui
+
+SCRIPTS = os.path.join(qemu.TOP, "scripts")
+SUBCOMMANDS = {
+    "cxl-cluster": ("up", "run", "console", "status", "kill", "down"),
+}
+# Links that a script or document may have; a mirror is apt's to choose.
+LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
+         "www.qemu.org", "gitlab.com")
+
+
+def expect(wrong, what, text, function):
+    """`function` must raise UserError with `text` in it."""
+    try:
+        function()
+    except ui.UserError as error:
+        if text not in str(error):
+            wrong.append(f"{what}: '{error}' does not say '{text}'")
+        return
+    wrong.append(f"{what}: accepted")
+
+
+@contextlib.contextmanager
+def environment(**values):
+    """Environment variables for the time of a test."""
+    saved = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# The traffic check
+
+def _good():
+    counters = {"read-hit": 300, "write-hit": 400, "read-miss": 150,
+                "write-miss": 50, "upgrade": 100, "bisnp-sent": 90,
+                "bisnp-received": 90}
+    before = {host: dict.fromkeys(counters, 7) for host in (0, 1)}
+    after = {host: {name: count + 7 for name, count in counters.items()}
+             for host in (0, 1)}
+    return before, after, {0: 1000, 1: 1000}
+
+
+def _set(host, **values):
+    def change(_before, after, _known):
+        for name, value in values.items():
+            after[host][name.replace("_", "-")] = value
+    return change
+
+
+def _all_hits(_before, after, _known):
+    for name in ("read-miss", "write-miss", "upgrade"):
+        after[1][name] = 7
+    after[1]["read-hit"] += 300
+
+
+def _silent(_before, after, _known):
+    for host in after:
+        after[host]["bisnp-sent"] = after[host]["bisnp-received"] = 7
+
+
+TRAFFIC_FAULTS = (
+    ("no counters", "host 1 has no counters",
+     lambda before, after, known: after.pop(1)),
+    ("too few accesses", "host 0 made at least 1000 accesses, and its agent "
+     "counted 600", _set(0, write_hit=7)),
+    ("nothing at all", "its agent counted 0",
+     lambda before, after, known: after.update(copy.deepcopy(before))),
+    ("one access too few", "counted 1000",
+     lambda before, after, known: known.update({0: 1001})),
+    ("a count that falls", "upgrade went back by 1",
+     _set(0, upgrade=6, read_hit=1000)),
+    ("no back-invalidate received", "host 1 contended and received no "
+     "back-invalidate", _set(1, bisnp_received=7)),
+    ("no back-invalidate anywhere", "received no back-invalidate", _silent),
+    ("no miss", "host 1 contended and never missed", _all_hits),
+    ("one back-invalidate lost", "180 back-invalidates were sent and 179 "
+     "received", _set(0, bisnp_received=96)),
+    ("one back-invalidate too many", "180 back-invalidates were sent and 181 "
+     "received", _set(0, bisnp_received=98)),
+)
+
+
+def traffic_check():
+    """Good gains pass, and each mutation is caught."""
+    wrong = [f"good gains: {fault}"
+             for fault in traffic.check_traffic(*_good())]
+    for name, says, change in TRAFFIC_FAULTS:
+        sample = _good()
+        change(*sample)
+        faults = traffic.check_traffic(*sample)
+        if not any(says in fault for fault in faults):
+            wrong.append(f"{name}: not '{says}' but {faults}")
+    # One host alone cannot contend, and hosts of known 0 need not.
+    before, after, _ = _good()
+    for host in after:
+        after[host]["bisnp-sent"] = after[host]["bisnp-received"] = 7
+    for known in ({0: 1000}, {0: 0, 1: 0}):
+        wrong += traffic.check_traffic(before, after, known)
+    return wrong
+
+
+# Command lines
+
+def commands():
+    """The executable files of scripts/."""
+    return [name for name in sorted(os.listdir(SCRIPTS))
+            if os.path.isfile(os.path.join(SCRIPTS, name))
+            and os.access(os.path.join(SCRIPTS, name), os.X_OK)]
+
+
+def _call(*argv):
+    return subprocess.run([os.path.join(SCRIPTS, argv[0]), *argv[1:]],
+                          stdin=subprocess.DEVNULL, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def command_lines():
+    """--help works everywhere, and an unknown option is named."""
+    wrong = []
+    for name in commands():
+        for words in [(), *((word,) for word in SUBCOMMANDS.get(name, ()))]:
+            text = " ".join((name, *words))
+            done = _call(name, *words, "--help")
+            if done.returncode or "usage:" not in done.stdout or done.stderr:
+                wrong.append(f"{text} --help: status {done.returncode}")
+            done = _call(name, *words, "--no-such-option")
+            if done.returncode != 2 or "usage:" not in done.stderr or \
+                    "Traceback" in done.stderr:
+                wrong.append(f"{text} --no-such-option: status "
+                             f"{done.returncode}")
+    for argv, says in (
+            (("cxl-cluster", "down", "--no-such-option"), "--no-such-option"),
+            (("demo", "--no-such-option"), "--no-such-option"),
+            (("demo", "--hosts", "1"), "--hosts 1: accepts 2"),
+            (("demo", "--hosts", "99", "--qemu", "/bin/true"),
+             "--hosts 99: accepts 1 to 62"),
+            (("test", "no-such-stage"), "'no-such-stage' is no stage"),
+            (("cxl-cluster", "up", "--hot", "1.5G"), "--hot 1.5G: not a"),
+            (("cxl-cluster", "run", "--name", "no-such", "0", "true"),
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "run", "--name", "no-such", "0"),
+             "give a command"),
+            (("cxl-cluster", "status", "--name", "no-such"),
+             "no cluster 'no-such' is up")):
+        done = _call(*argv)
+        if not done.returncode or says not in done.stderr or \
+                "Traceback" in done.stderr:
+            wrong.append(f"{' '.join(argv)}: status {done.returncode}, "
+                         f"'{done.stderr.strip()}' does not say '{says}'")
+    return wrong
+
+
+def configuration():
+    """Config.check() names the option of each bad value."""
+    wrong = []
+    machine.Config(binary="/bin/true").check()
+    for option, bad in (
+            ("--hosts 0", {"hosts": 0}), ("--hosts 63", {"hosts": 63}),
+            ("--smp 0", {"smp": 0}), ("--smp 65", {"smp": 65}),
+            ("--leaves 0", {"leaves": 0}), ("--leaves 9", {"leaves": 9}),
+            ("--gfams 0", {"gfams": 0}), ("--gfams 3", {"gfams": 3}),
+            ("--hot", {"hot": 0}), ("--hot", {"hot": machine.GRAIN + 1}),
+            ("--hot", {"hot": machine.GRAIN // 2}),
+            ("--bulk", {"bulk": machine.GRAIN // 2}),
+            ("--bulk", {"bulk": -machine.GRAIN}),
+            ("--mem", {"mem": 128 << 20}), ("--device", {"device": "nvme"}),
+            ("--name", {"name": "a/b"}), ("--name", {"name": ""}),
+            ("--name", {"name": ".."}), ("--name", {"name": "n" * 33}),
+            ("--overlay", {"overlay": "/no/such"}),
+            ("--qemu", {"binary": "/no/such"})):
+        values = {"binary": "/bin/true", **bad}
+        expect(wrong, str(bad), option, machine.Config(**values).check)
+    for text, value in (("256M", 256 << 20), ("1G", 1 << 30),
+                        ("1GiB", 1 << 30), ("4096", 4096)):
+        if machine.size(text, "--hot") != value:
+            wrong.append(f"{text}: {machine.size(text, '--hot')}")
+    for text in ("", "M", "-1M", "1.5G", "256 M", "1X"):
+        expect(wrong, text, "--hot", lambda: machine.size(text, "--hot"))
+    return wrong
+
+
+def given_sources():
+    """--qemu-src says what is wrong with a path."""
+    wrong = []
+    with tempfile.TemporaryDirectory() as top, \
+            environment(XDG_CACHE_HOME=os.path.join(top, "cache")):
+        def make(name, text):
+            path = os.path.join(top, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as out:
+                out.write(text)
+            return path
+
+        empty = os.path.join(top, "empty")
+        os.mkdir(empty)
+        old = os.path.dirname(make("qemu-9.2.0/VERSION", "9.2.0\n"))
+        good = os.path.dirname(make("qemu-10.0.9/VERSION", "10.0.9\n"))
+        archive = os.path.join(top, "qemu-9.2.0.tar")
+        with tarfile.open(archive, "w") as tar:
+            tar.add(old, "qemu-9.2.0")
+        for path, says in (
+                (empty, "not a QEMU source tree"),
+                (make("text", "no archive\n"), "neither a folder nor a tar"),
+                (os.path.join(top, "nothing"), "no such file or folder"),
+                (old, "is QEMU 9.2.0; the supported series are 10.0"),
+                (archive, "is QEMU 9.2.0; the supported series are 10.0")):
+            expect(wrong, os.path.basename(path), says,
+                   lambda: qemu.given(path))
+        if qemu.given(good) != good:
+            wrong.append("a good tree is not taken as it is")
+    return wrong
+
+
+# The guests' archive
+
+def entries(data):
+    """{name: (mode, contents)} of an archive in the newc format."""
+    found, at = {}, 0
+    while True:
+        if data[at:at + 6] != b"070701":
+            raise ui.UserError(f"no entry at byte {at}")
+        fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16)
+                  for i in range(13)]
+        length = fields[11]
+        name = data[at + 110:at + 110 + length - 1].decode()
+        at += (110 + length + 3) & ~3
+        contents = data[at:at + fields[6]]
+        at += (fields[6] + 3) & ~3
+        if name == "TRAILER!!!":
+            return found
+        if name in found:
+            raise ui.UserError(f"{name} is in the archive twice")
+        found[name] = (fields[1], contents)
+
+
+def archives():
+    """What goes into an archive comes out, and nothing shadows a link."""
+    wrong = []
+    archive = cpio.Archive()
+    archive.folder("usr/bin")
+    archive.link("bin", "usr/bin")
+    archive.file("usr/bin/tool", b"\x7fELF", 0o755)
+    archive.character_device("dev/null", 1, 3, 0o666)
+    with tempfile.TemporaryDirectory() as top:
+        os.makedirs(os.path.join(top, "bin"))
+        for name, text in (("bin/more", "more"), ("empty", ""),
+                           ("usr/bin/tool", "shadowed")):
+            path = os.path.join(top, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as out:
+                out.write(text)
+        os.symlink("empty", os.path.join(top, "link"))
+        archive.tree(top)
+    packed = archive.bytes()
+    plain = zlib.decompressobj(31).decompress(packed)
+    found = entries(plain)
+    want = {"usr/bin/tool": (stat.S_IFREG | 0o755, b"\x7fELF"),
+            "bin": (stat.S_IFLNK | 0o777, b"usr/bin"),
+            "usr/bin/more": (stat.S_IFREG | 0o644, b"more"),
+            "empty": (stat.S_IFREG | 0o644, b""),
+            "link": (stat.S_IFLNK | 0o777, b"empty"),
+            "dev/null": (stat.S_IFCHR | 0o666, b"")}
+    for name, entry in want.items():
+        if found.get(name) != entry:
+            wrong.append(f"{name}: {found.get(name)}, not {entry}")
+    if len(packed) % 512:
+        wrong.append("no further archive can follow: the length is odd")
+    if shutil.which("cpio"):
+        listed = subprocess.run(["cpio", "-t", "--quiet"], input=plain,
+                                stdout=subprocess.PIPE).stdout.decode()
+        if listed.split() != list(found):
+            wrong.append(f"cpio lists {listed.split()}")
+    return wrong
+
+
+# Processes and folders
+
+def recycled_pids():
+    """Only the process that was noted is ended."""
+    wrong = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "host0")
+        log = os.path.join(folder, "log")
+        child = procs.spawn(["sleep", "600"], path, log)
+        os.unlink(log)
+        try:
+            with open(path) as text:
+                about = json.load(text)
+            for name, value in (("start", about["start"] - 1),
+                                ("boot", "another")):
+                with open(path, "w") as out:
+                    json.dump({**about, name: value}, out)
+                if procs.Known(path).alive() or procs.end_all(folder):
+                    wrong.append(f"another {name} passed for the same")
+                if child.poll() is not None:
+                    wrong.append(f"a process with another {name} was ended")
+            with open(path, "w") as out:
+                json.dump(about, out)
+            if procs.end_all(folder) != 1 or procs.Known(path).alive():
+                wrong.append("the noted process was not ended")
+            with open(path, "w") as out:
+                out.write("{")
+            if procs.known(folder):
+                wrong.append("a note that was cut off names a process")
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+    return wrong
+
+
+def stale_folders():
+    """A dead cluster's folder makes room, and a living one's does not."""
+    wrong = []
+    with tempfile.TemporaryDirectory() as top, \
+            environment(XDG_RUNTIME_DIR=top):
+        one = cluster.Cluster("t")
+        note = os.path.join(one.folder, "procs", "host0")
+        os.makedirs(os.path.dirname(note))
+        os.chmod(cluster.base_dir(), 0o700)
+        child = procs.spawn(["sleep", "600"], note, os.path.join(top, "log"))
+        config = machine.Config(name="t", binary="/bin/false")
+        try:
+            expect(wrong, "a living cluster", "already up",
+                   lambda: one.up(config, 30))
+            if child.poll() is not None or not os.path.exists(note):
+                wrong.append("a living cluster was harmed")
+        finally:
+            child.kill()
+            child.wait()
+        with open(one.place("state.json"), "w") as out:
+            out.write("{}")
+        # This emulator ends at once, so nothing may stay.
+        expect(wrong, "an emulator that ends", "ended",
+               lambda: one.up(config, 30))
+        if os.path.exists(one.folder):
+            wrong.append(f"left behind: {os.listdir(one.folder)}")
+        if os.path.exists(cluster.base_dir()):
+            wrong.append(f"left behind: {os.listdir(cluster.base_dir())}")
+        os.mkdir(cluster.base_dir())
+        os.chmod(cluster.base_dir(), 0o777)
+        expect(wrong, "a folder of everybody", "mode 0700",
+               lambda: one.up(config, 30))
+    return wrong
+
+
+# The tree
+
+def _tracked():
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=qemu.TOP,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    names = done.stdout.decode().split("\0")[:-1]
+    for name in names:
+        path = os.path.join(qemu.TOP, name)
+        # A file that is about to be removed is still listed.
+        if os.path.isfile(path) and not os.path.islink(path):
+            with open(path, errors="replace") as text:
+                yield name, text.read()
+
+
+def _needs_spdx(name, text):
+    # QEMU's own trace.h files, too, are one line that includes another.
+    if os.path.basename(name) == "trace.h":
+        return False
+    return name.endswith((".c", ".h", ".py", ".sh")) or text[:2] == "#!"
+
+
+def tree():
+    """What must not be in the tree."""
+    wrong = []
+    place = re.compile(r"(?<![\w.$}])/(?:home|root|work|Users)/[\w.]+")
+    link = re.compile(r"https?://([\w.-]+)")
+    for name, text in _tracked():
+        if _needs_spdx(name, text) and \
+                "SPDX-License-Identifier: GPL-2.0-or-later" not in text:
+            wrong.append(f"{name} has no SPDX line")
+        long = name.endswith((".c", ".h"))
+        for number, line in enumerate(text.split("\n"), 1):
+            where = f"{name}:{number}"
+            if long and len(line) > 80:
+                wrong.append(f"{where} has {len(line)} columns")
+            if place.search(line):
+                wrong.append(f"{where} has a path of one machine")
+            if name.startswith(("scripts/", ".ci/")):
+                wrong += [f"{where} names the host {host}"
+                          for host in link.findall(line)
+                          if host not in LINKS]
+    return wrong
+
+
+TESTS = (
+    ("the traffic check", traffic_check),
+    ("command lines", command_lines),
+    ("configuration", configuration),
+    ("sources that the user gives", given_sources),
+    ("archives", archives),
+    ("recycled pids", recycled_pids),
+    ("stale folders", stale_folders),
+)
+
+
+def run(tally):
+    """Run all of them."""
+    tests = list(TESTS)
+    if os.path.exists(os.path.join(qemu.TOP, ".git")):
+        tests.append(("the tree", tree))
+    else:
+        tally.skip("scripts/the tree", "not a git repository")
+    for name, function in tests:
+        try:
+            wrong = function()
+        except (ui.UserError, OSError, subprocess.TimeoutExpired) as error:
+            wrong = [str(error)]
+        tally.add(f"scripts/{name}", not wrong, "; ".join(wrong))
