@@ -219,6 +219,26 @@ static void commit(CXLGFAM *s, unsigned which)
     install(w, fw, &d, dpa);
 }
 
+/*
+ * Whether @offset is a register of a committed decoder other than its
+ * control register.  Software may not change these; if it could, QEMU's own
+ * walk would follow them to memory that is not ours to show, past @trap.
+ */
+static bool is_frozen(CXLGFAM *s, hwaddr offset)
+{
+    const hwaddr stride = A_CXL_HDM_DECODER1_CTRL - A_CXL_HDM_DECODER0_CTRL;
+    hwaddr from_first = offset - A_CXL_HDM_DECODER0_BASE_LO;
+    PBRDecoder d;
+
+    if (offset < A_CXL_HDM_DECODER0_BASE_LO ||
+        from_first / stride >= CXL_HDM_DECODER_COUNT ||
+        pbr_decoder_control(offset) >= 0) {
+        return false;
+    }
+    pbr_decoder_read(component(s), from_first / stride, &d);
+    return pbr_decoder_committed(&d);
+}
+
 /* Every write to the component registers of this endpoint. */
 static void reg_write(void *opaque, hwaddr offset, uint64_t value,
                       unsigned size)
@@ -227,6 +247,11 @@ static void reg_write(void *opaque, hwaddr offset, uint64_t value,
     CXLGFAM *s = CXL_GFAM(container_of(cstate, CXLType3Dev, cxl_cstate));
     int which = pbr_decoder_control(offset);
 
+    if (is_frozen(s, offset)) {
+        qemu_log_mask(LOG_GUEST_ERROR, "cxl-gfam: write to register 0x%"
+                      HWADDR_PRIx " of a committed decoder\n", offset);
+        return;
+    }
     s->type3_reg_write(opaque, offset, value, size);
     if (which < 0) {
         return;
