@@ -99,7 +99,12 @@ bool cxlf_topology_read(const void *blob, size_t size,
     int node;
 
     memset(t, 0, sizeof(*t));
-    if (size > CXLF_MAX_HOSTS * 1024 || fdt_check_full(blob, size)) {
+    /*
+     * dtc writes version 17.  In blobs of old versions (below 16) libfdt's
+     * own check can follow a null pointer, so they are not shown to it.
+     */
+    if (size < sizeof(struct fdt_header) || size > CXLF_MAX_HOSTS * 1024 ||
+        fdt_version(blob) < 17 || fdt_check_full(blob, size)) {
         *why = "topology: not a device tree blob (compile it with dtc)";
         return false;
     }

@@ -15,13 +15,13 @@ def packages():
     debian.install([*qemu.BUILD_PACKAGES, *qemu.FIRMWARE_PACKAGES])
 
 
-def setup(build=BUILD, *options):
+def setup(build=BUILD, *options, compiler="gcc"):
     """Configure a build directory once."""
     packages()
     if not os.path.exists(os.path.join(build, "build.ninja")):
         with ui.Step(f"configuring {os.path.relpath(build, TOP)}") as step:
             ui.run(["/usr/bin/meson", "setup", build, TOP, *options], step,
-                   env=environment())
+                   env=dict(environment(), CC=compiler))
     return build
 
 

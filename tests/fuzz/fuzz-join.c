@@ -1,0 +1,77 @@
+/*
+ * Fuzz: a message of the join protocol, header and payload
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "cxlf/topology-fdt.h"
+#include "cxlf/wire.h"
+#include "fuzz.h"
+
+static void read_blob(const void *blob, uint32_t size)
+{
+    struct cxlf_topology t;
+    const char *why = NULL;
+
+    if (!cxlf_topology_read(blob, size, &t, &why)) {
+        MUST(why);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct cxlf_wire_header h;
+    struct cxlf_wire_join join;
+    struct cxlf_wire_welcome welcome;
+    struct cxlf_wire_segment segment;
+    struct cxlf_wire_refuse refuse;
+    const void *blob, *payload;
+    const char *why = NULL;
+    uint8_t *exact;
+    size_t length;
+
+    if (size < sizeof(h)) {
+        return 0;
+    }
+    memcpy(&h, data, sizeof(h));
+    /* Magic and version are not what is looked for here. */
+    h.magic = CXLF_WIRE_MAGIC;
+    h.version = CXLF_WIRE_VERSION;
+    h.zero = 0;
+    length = size - sizeof(h);
+    h.length = length;
+    if (!cxlf_wire_check_header(&h, &why)) {
+        MUST(why);
+        return 0;
+    }
+    MUST(length <= CXLF_WIRE_PAYLOAD_MAX);
+    /* A copy of the exact size, so that reading past its end is seen. */
+    exact = malloc(length ? length : 1);
+    memcpy(exact, data + sizeof(h), length);
+    payload = exact;
+    switch (h.type) {
+    case CXLF_WIRE_JOIN:
+        if (cxlf_wire_read_join(payload, length, &join, &blob, &why)) {
+            read_blob(blob, join.blob);
+        }
+        break;
+    case CXLF_WIRE_WELCOME:
+        if (cxlf_wire_read_welcome(payload, length, &welcome, &blob, &why)) {
+            MUST(welcome.host < CXLF_MAX_HOSTS);
+            read_blob(blob, welcome.blob);
+        }
+        break;
+    case CXLF_WIRE_SEGMENT:
+        cxlf_wire_read_segment(payload, length, &segment, &why);
+        break;
+    case CXLF_WIRE_REFUSE:
+        if (cxlf_wire_read_refuse(payload, length, &refuse, &why)) {
+            MUST(memchr(refuse.text, 0, sizeof(refuse.text)));
+        }
+        break;
+    default:
+        break;
+    }
+    free(exact);
+    return 0;
+}
