@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/un.h>
 #include "cxlf-peer.h"
@@ -188,12 +189,40 @@ void peer_expect_refusal(int fd, const char *text)
     peer_expect_end(fd);
 }
 
-int peer_join_as(int fd, int host)
+/* One SEGMENT; maps it if it is a leaf's and @directory is not NULL. */
+static bool take_segment(int fd, const uint8_t *uuid,
+                         struct cxlf_directory *directory)
+{
+    struct cxlf_wire_segment segment;
+    struct cxlf_wire_header h;
+    const char *why;
+    int passed;
+    void *map;
+
+    if (!peer_receive(fd, &h, &segment, sizeof(segment), &passed) ||
+        h.type != CXLF_WIRE_SEGMENT || passed < 0) {
+        return false;
+    }
+    if (directory && segment.kind == CXLF_KIND_LEAF) {
+        map = mmap(NULL, segment.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   passed, 0);
+        if (map == MAP_FAILED ||
+            !cxlf_leaf_attach(directory, map, segment.size, segment.index,
+                              uuid, &why)) {
+            return false;
+        }
+    }
+    close(passed);
+    return true;
+}
+
+int peer_join_directory(int fd, int host, struct cxlf_directory *directory)
 {
     struct cxlf_wire_join join = peer_join();
     struct cxlf_wire_welcome welcome;
     struct cxlf_wire_header h;
     g_autofree char *payload = g_malloc(CXLF_WIRE_PAYLOAD_MAX);
+    const char *why;
 
     join.host = host;
     peer_send(fd, CXLF_WIRE_JOIN, &join, sizeof(join), -1);
@@ -202,16 +231,22 @@ int peer_join_as(int fd, int host)
         _exit(3);
     }
     memcpy(&welcome, payload, sizeof(welcome));
+    if (directory &&
+        !cxlf_topology_read(payload + sizeof(welcome), welcome.blob,
+                            &directory->topology, &why)) {
+        _exit(3);
+    }
     for (uint32_t i = 0; i < welcome.segments; i++) {
-        int passed;
-
-        if (!peer_receive(fd, &h, payload, CXLF_WIRE_PAYLOAD_MAX, &passed) ||
-            h.type != CXLF_WIRE_SEGMENT || passed < 0) {
+        if (!take_segment(fd, welcome.uuid, directory)) {
             _exit(3);
         }
-        close(passed);
     }
     return welcome.host;
+}
+
+int peer_join_as(int fd, int host)
+{
+    return peer_join_directory(fd, host, NULL);
 }
 
 pid_t peer_fork(const char *path, PeerFunction function, const void *data)

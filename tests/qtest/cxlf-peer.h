@@ -11,6 +11,7 @@
 #ifndef TESTS_CXLF_PEER_H
 #define TESTS_CXLF_PEER_H
 
+#include "cxlf/directory.h"
 #include "cxlf/topology-fdt.h"
 #include "cxlf/wire.h"
 
@@ -47,6 +48,11 @@ void peer_expect_end(int fd);
  * Returns the host number.
  */
 int peer_join_as(int fd, int host);
+
+/*
+ * peer_join_directory: the same, and attach the directory of the fabric.
+ */
+int peer_join_directory(int fd, int host, struct cxlf_directory *directory);
 
 typedef void (*PeerFunction)(const char *path, const void *data);
 /* peer_fork: run @function in a child, which exits with 0 after it. */
