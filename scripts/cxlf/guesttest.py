@@ -101,7 +101,8 @@ def trapped(before, after, hosts):
 
 def atomics(bench):
     """Locked operations of each width, torn pairs, and the misaligned."""
-    count = 5000
+    # Enough that a store between load and store would happen, and show.
+    count = 20000
     for width in (1, 2, 4, 8, 16):
         bench.program(f"counter of {width} bytes", "counter", "--width",
                       width, "--count", count, "--threads", bench.smp,
@@ -123,7 +124,7 @@ def atomics(bench):
 
 def litmus(bench):
     """The memory model: between hosts as between CPUs of one."""
-    count = 5000
+    count = 10000
     for test, options, known in (
             ("sb", (), 2 * count), ("sb-fence", (), 2 * count),
             # The reader may find all but the last flags overwritten.
@@ -143,7 +144,7 @@ def litmus(bench):
 
 def locks_and_messages(bench):
     """A lock around plain words, and payload with flags."""
-    count = 500
+    count = 1000
     # Of an entry: exchange, checks, increments, release.
     entry = traffic.PER_ATOMIC + 4 * WORDS + 1
     options = ("--count", count, "--threads", bench.smp)
