@@ -201,6 +201,17 @@ static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
     return G_SOURCE_REMOVE;
 }
 
+/* An owner in this process would wait for us, and we for it. */
+static bool is_our_own(const char *socket)
+{
+    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
+        if (f->listener && !strcmp(f->socket, socket)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool cxl_fabric_join(CXLFabric *f, Error **errp)
 {
     ERRP_GUARD();
@@ -213,6 +224,12 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
 
     if (f->topology_file &&
         !cxl_fabric_load_topology(f->topology_file, &wanted, errp)) {
+        return false;
+    }
+    if (is_our_own(f->socket)) {
+        error_setg(errp, "'socket': the fabric at '%s' is owned by this "
+                   "process; name the owning object in 'fabric' instead",
+                   f->socket);
         return false;
     }
     f->channel = qio_channel_socket_new();

@@ -345,7 +345,8 @@ static void test_join_itself(void)
     g_autofree char *join = g_strdup_printf("'socket': '%s'", path);
     QTestState *owner = cxlf_owner_start(path, "");
 
-    cxlf_add_error(owner, join, "joining the fabric");
+    cxlf_add_error(owner, join, "is owned by this process; name the owning "
+                   "object");
     peer_good_join(path);
     qtest_quit(owner);
 }
