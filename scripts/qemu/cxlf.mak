@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The devices of the emulator: a q35 machine with CXL, what the launcher's
 # guests need, and the peers that scripts/bench compares with.
 CONFIG_Q35=y
