@@ -26,10 +26,17 @@ def cache_dir(*parts):
     return path
 
 
-def locked(name):
-    """An open file that holds an exclusive lock until it is closed."""
-    handle = open(os.path.join(cache_dir(), name + ".lock"), "w")
-    fcntl.flock(handle, fcntl.LOCK_EX)
+def locked(name, folder=None):
+    """An open file that holds an exclusive lock until it is closed.
+
+    `folder` is where the lock's file is; by default the cache.
+    """
+    handle = open(os.path.join(folder or cache_dir(), name + ".lock"), "w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        ui.note(f"waiting for another process that holds {handle.name}")
+        fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
 
 

@@ -268,9 +268,10 @@ def make(build, source=None, sanitize=False):
     tree = given(source) if source else obtain()
     farm = os.path.join(build, "src")
     out = os.path.join(build, "out")
-    graft(tree, farm)
-    configure(farm, out, sanitize)
-    compile_tree(out, targets())
+    with debian.locked("build", build):
+        graft(tree, farm)
+        configure(farm, out, sanitize)
+        compile_tree(out, targets())
     return os.path.join(out, "qemu-system-x86_64")
 
 
