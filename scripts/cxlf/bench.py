@@ -350,8 +350,9 @@ class Bench:
         took = time.monotonic() - start
         ok = all(gate["ok"] for gate in self.gates)
         self.report.update(
-            ok=ok, seconds=round(took, 1), load=load, rows=rows, pages=self.pages,
-            faults=self.faults, timed=self.timed, hot=self.hot,
+            ok=ok, seconds=round(took, 1), load=load, rows=rows,
+            pages=self.pages, faults=self.faults, timed=self.timed,
+            hot=self.hot,
             moved=self.moved, samples={
                 f"{key} {op}": values
                 for (key, op), values in self.ns.items()})
