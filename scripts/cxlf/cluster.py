@@ -37,13 +37,21 @@ def _make_base():
 
 @contextlib.contextmanager
 def _claim():
-    """Hold the base folder while names are taken and given back."""
-    handle = os.open(_make_base(), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    """Hold the base folder while names are taken and given back.
+
+    The last cluster removes the folder, so the one that was locked may be
+    gone by then; only the one that is there counts.
+    """
+    while True:
+        handle = os.open(_make_base(), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.isdir(base_dir()) and os.path.samestat(
+                    os.fstat(handle), os.stat(base_dir())):
+                yield
+                return
+        finally:
+            os.close(handle)
 
 
 class Cluster:
@@ -128,7 +136,7 @@ class Cluster:
         self.config = config
         self.ready = set()
         self._take_name()
-        self.watchdog = procs.Watchdog(self._procs(), self._remove)
+        self.watchdog = procs.Watchdog(self._procs(), self._clean)
         if config.overlay:
             layers = layers + [guest.overlay(config.overlay,
                                              self.place("overlay.cpio"))]
@@ -285,13 +293,16 @@ class Cluster:
         with contextlib.suppress(OSError):
             os.rmdir(base_dir())
 
+    def _clean(self):
+        with _claim():
+            self._remove()
+
     def down(self):
         """End everything; returns how many processes lived."""
         if not os.path.isdir(self.folder):
             return 0
         ended = procs.end_all(self._procs())
-        with _claim():
-            self._remove()
+        self._clean()
         if self.watchdog is not None:
             self.watchdog.release()
             self.watchdog = None
