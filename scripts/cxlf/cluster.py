@@ -35,6 +35,13 @@ def _make_base():
     return base
 
 
+def _is_base(handle):
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(base_dir()))
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def _claim():
     """Hold the base folder while names are taken and given back.
@@ -46,8 +53,7 @@ def _claim():
         handle = os.open(_make_base(), os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if os.path.isdir(base_dir()) and os.path.samestat(
-                    os.fstat(handle), os.stat(base_dir())):
+            if _is_base(handle):
                 yield
                 return
         finally:

@@ -71,7 +71,8 @@ uint64_t cxlf_topology_shard_lines(const struct cxlf_topology *t)
 bool cxlf_topology_home(const struct cxlf_topology *t, uint32_t gfam,
                         uint64_t dpa, struct cxlf_home *home)
 {
-    uint64_t page;
+    /* 8 devices of 64 GiB are 2^27 pages, and 32-bit division is faster. */
+    uint32_t page;
 
     if (gfam >= t->gfams || dpa >= t->gfam[gfam].hot) {
         return false;
