@@ -11,6 +11,33 @@
 #include "cxlf-peer.h"
 #include "cxlf-qtest.h"
 
+#define MAGIC   CXLF_WIRE_MAGIC
+#define JOIN    sizeof(struct cxlf_wire_join)
+
+const PeerBadHeader peer_bad_headers[PEER_BAD_HEADERS] = {
+    { "magic", { 0x12345678, 1, CXLF_WIRE_JOIN, JOIN, 0 },
+      "not a message of a CXL fabric" },
+    { "version", { MAGIC, 2, CXLF_WIRE_JOIN, JOIN, 0 },
+      "another version of the join protocol" },
+    { "type0", { MAGIC, 1, 0, 0, 0 }, "unknown type of message" },
+    { "type7", { MAGIC, 1, 7, 0, 0 }, "unknown type of message" },
+    { "type-max", { MAGIC, 1, 0xffff, 0, 0 }, "unknown type of message" },
+    { "short", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN - 1, 0 },
+      "length does not fit its type" },
+    { "long", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN + CXLF_WIRE_BLOB_MAX + 1, 0 },
+      "length does not fit its type" },
+    { "huge", { MAGIC, 1, CXLF_WIRE_JOIN, 0xffffffff, 0 },
+      "length does not fit its type" },
+    { "wrap", { MAGIC, 1, CXLF_WIRE_JOIN, 0xfffffff0, 0 },
+      "length does not fit its type" },
+    { "ready-with-payload", { MAGIC, 1, CXLF_WIRE_READY, 1, 0 },
+      "length does not fit its type" },
+    { "reserved", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN, 1 },
+      "a reserved field of the message is not zero" },
+    { "ready-first", { MAGIC, 1, CXLF_WIRE_READY, 0, 0 },
+      "READY: out of turn" },
+};
+
 static struct sockaddr_un address(const char *path)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };

@@ -15,6 +15,16 @@
 #include "cxlf/topology-fdt.h"
 #include "cxlf/wire.h"
 
+/* Headers that no one may send first, and what is said of each. */
+typedef struct PeerBadHeader {
+    const char *name;
+    struct cxlf_wire_header h;
+    const char *text;
+} PeerBadHeader;
+
+#define PEER_BAD_HEADERS 12
+extern const PeerBadHeader peer_bad_headers[PEER_BAD_HEADERS];
+
 /* peer_connect: a connection to the owner at @path; receives time out. */
 int peer_connect(const char *path);
 /* peer_listen: a listening socket at @path; peer_accept waits for one. */

@@ -1,0 +1,367 @@
+/*
+ * QTest of the join protocol: hostile owners
+ *
+ * Each must give the member an error that says what was wrong, and leave it
+ * well.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "cxlf-peer.h"
+#include "cxlf-qtest.h"
+
+typedef struct Owner {
+    char *path;
+    int listener;
+    QTestState *qts;
+    int fd;                 /* the connection of the join that runs */
+    struct cxlf_topology t;
+} Owner;
+
+static const uint8_t uuid[16] = "0123456789abcde";
+
+/* Begin a join of the QEMU under test, and receive its JOIN. */
+static void begin(Owner *o)
+{
+    struct cxlf_wire_header h;
+    struct cxlf_wire_join join;
+    g_autofree char *command = g_strdup_printf("{'execute': 'object-add',"
+        "'arguments': {'qom-type': 'cxl-fabric', 'id': 'f', 'socket': '%s'}}",
+        o->path);
+
+    qtest_qmp_send_raw(o->qts, "%s", command);
+    o->fd = peer_accept(o->listener);
+    g_assert_true(peer_receive(o->fd, &h, &join, sizeof(join), NULL));
+    g_assert_cmpint(h.type, ==, CXLF_WIRE_JOIN);
+    g_assert_cmpint(join.host, ==, -1);
+    g_assert_cmpint(join.blob, ==, 0);
+}
+
+/* The join must fail, with this in its error. */
+static void finish(Owner *o, const char *text)
+{
+    QDict *response = qtest_qmp_receive(o->qts);
+    const char *desc;
+
+    g_assert_true(qdict_haskey(response, "error"));
+    desc = qdict_get_str(qdict_get_qdict(response, "error"), "desc");
+    g_assert_nonnull(strstr(desc, "joining the fabric at"));
+    if (!strstr(desc, text)) {
+        g_error("the error says '%s', not '%s'", desc, text);
+    }
+    qobject_unref(response);
+    close(o->fd);
+}
+
+static void send_welcome(Owner *o, uint32_t host, uint32_t segments,
+                         const void *blob, size_t size, uint32_t says)
+{
+    g_autofree char *payload = g_malloc0(CXLF_WIRE_PAYLOAD_MAX);
+    struct cxlf_wire_welcome w = {
+        .host = host, .segments = segments, .blob = says,
+    };
+
+    memcpy(w.uuid, uuid, sizeof(uuid));
+    memcpy(payload, &w, sizeof(w));
+    memcpy(payload + sizeof(w), blob, size);
+    peer_send(o->fd, CXLF_WIRE_WELCOME, payload, sizeof(w) + size, -1);
+}
+
+/* A good WELCOME: one leaf, one device, so three segments. */
+static void welcome(Owner *o)
+{
+    char blob[4096];
+    size_t size = cxlf_topology_write(&o->t, blob, sizeof(blob));
+
+    send_welcome(o, 0, 3, blob, size, size);
+}
+
+static int new_memfd(uint64_t size)
+{
+    int fd = memfd_create("cxlf-test", MFD_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, size), ==, 0);
+    return fd;
+}
+
+static void send_segment(Owner *o, uint32_t kind, uint32_t index,
+                         uint64_t size, int fd)
+{
+    struct cxlf_wire_segment s = { kind, index, size };
+
+    peer_send(o->fd, CXLF_WIRE_SEGMENT, &s, sizeof(s), fd);
+}
+
+static uint64_t table_size(void)
+{
+    return (sizeof(struct cxlf_fabric) + 4095) & ~4095ull;
+}
+
+/* All three segments; @table and @leaf are written to them. */
+static void send_segments(Owner *o, const struct cxlf_fabric *table,
+                          const struct cxlf_leaf *leaf)
+{
+    uint64_t size[CXLF_KINDS] = {
+        table_size(), cxlf_leaf_size(&o->t), 2 * CLASS_SIZE,
+    };
+
+    for (int kind = 0; kind < CXLF_KINDS; kind++) {
+        int fd = new_memfd(size[kind]);
+
+        if (kind == CXLF_KIND_FABRIC) {
+            g_assert_cmpint(pwrite(fd, table, sizeof(*table), 0), ==,
+                            sizeof(*table));
+        } else if (kind == CXLF_KIND_LEAF) {
+            g_assert_cmpint(pwrite(fd, leaf, sizeof(*leaf), 0), ==,
+                            sizeof(*leaf));
+        }
+        send_segment(o, kind, 0, size[kind], fd);
+        close(fd);
+    }
+}
+
+static struct cxlf_fabric good_table(Owner *o)
+{
+    struct cxlf_fabric table = {
+        .segment = {
+            .magic = CXLF_FABRIC_MAGIC,
+            .version = CXLF_ABI_VERSION,
+            .header_size = sizeof(table),
+            .size = table_size(),
+            .hosts = o->t.hosts,
+        },
+    };
+
+    memcpy(table.segment.uuid, uuid, sizeof(uuid));
+    return table;
+}
+
+static struct cxlf_leaf good_leaf(Owner *o)
+{
+    struct cxlf_leaf leaf;
+
+    cxlf_leaf_format(&leaf, &o->t, 0, uuid);
+    return leaf;
+}
+
+static void bad_answers(Owner *o)
+{
+    struct cxlf_wire_header h;
+    struct cxlf_wire_refuse refuse = { .text = "because\x01 of \xff that" };
+    struct cxlf_wire_join join = peer_join();
+
+    for (int i = 0; i < PEER_BAD_HEADERS; i++) {
+        if (peer_bad_headers[i].h.type == CXLF_WIRE_READY) {
+            continue;
+        }
+        begin(o);
+        peer_send_raw(o->fd, &peer_bad_headers[i].h, sizeof(peer_bad_headers[i].h));
+        finish(o, peer_bad_headers[i].text);
+    }
+    begin(o);
+    peer_send(o->fd, CXLF_WIRE_REFUSE, &refuse, sizeof(refuse), -1);
+    finish(o, "the owner refuses: because? of ? that");
+    memset(refuse.text, 'x', sizeof(refuse.text));  /* no zero at the end */
+    begin(o);
+    peer_send(o->fd, CXLF_WIRE_REFUSE, &refuse, sizeof(refuse), -1);
+    finish(o, "the owner refuses: xxx");
+    begin(o);
+    peer_send(o->fd, CXLF_WIRE_JOIN, &join, sizeof(join), -1);
+    finish(o, "out of turn");
+    begin(o);
+    peer_send(o->fd, CXLF_WIRE_LEAVE, NULL, 0, -1);
+    finish(o, "out of turn");
+    begin(o);
+    send_segment(o, CXLF_KIND_FABRIC, 0, 4096, -1);
+    finish(o, "out of turn");
+    begin(o);
+    shutdown(o->fd, SHUT_RDWR);
+    finish(o, "closed the connection");
+    begin(o);
+    h = peer_header(CXLF_WIRE_WELCOME, 64);
+    peer_send_raw(o->fd, &h, sizeof(h));
+    peer_send_raw(o->fd, &h, 8);
+    shutdown(o->fd, SHUT_RDWR);
+    finish(o, "closed the connection");
+}
+
+static void bad_welcomes(Owner *o)
+{
+    char blob[4096] = { 0 };
+    size_t size;
+
+    begin(o);
+    send_welcome(o, 0, 3, blob, 64, 64);
+    finish(o, "not a device tree blob");
+    size = cxlf_topology_write(&o->t, blob, sizeof(blob));
+    begin(o);
+    send_welcome(o, 0, 3, blob, size, size - 1);
+    finish(o, "topology's size does not fit");
+    begin(o);
+    send_welcome(o, 0, 3, blob, size, 0);
+    finish(o, "topology's size does not fit");
+    begin(o);
+    send_welcome(o, 62, 3, blob, size, size);
+    finish(o, "host number out of range");
+    begin(o);
+    send_welcome(o, 2, 3, blob, size, size);
+    finish(o, "WELCOME does not fit the topology");
+    begin(o);
+    send_welcome(o, 0, 2, blob, size, size);
+    finish(o, "impossible number of segments");
+    begin(o);
+    send_welcome(o, 0, 4, blob, size, size);
+    finish(o, "WELCOME does not fit the topology");
+}
+
+static void bad_segment(Owner *o, uint32_t kind, uint32_t index,
+                        uint64_t size, int fd, const char *text)
+{
+    begin(o);
+    welcome(o);
+    send_segment(o, kind, index, size, fd);
+    finish(o, text);
+}
+
+static void bad_segments(Owner *o)
+{
+    uint64_t size = table_size();
+    int small = new_memfd(size - 1);
+    int good = new_memfd(2 * CLASS_SIZE);
+    int other[2];
+
+    g_assert_cmpint(pipe(other), ==, 0);
+    bad_segment(o, CXLF_KIND_FABRIC, 0, size, -1, "without a descriptor");
+    bad_segment(o, CXLF_KIND_FABRIC, 0, size, small, "a wrong size");
+    bad_segment(o, CXLF_KIND_FABRIC, 0, size, other[0], "a wrong size");
+    bad_segment(o, CXLF_KIND_FABRIC, 0, size + 4096, good, "a wrong size");
+    bad_segment(o, CXLF_KIND_LEAF, 0, 4096, good, "a wrong size");
+    bad_segment(o, CXLF_KIND_GFAM, 0, CLASS_SIZE, good, "a wrong size");
+    bad_segment(o, CXLF_KIND_FABRIC, 0, 0, good, "an impossible size");
+    bad_segment(o, CXLF_KIND_GFAM, 0, UINT64_MAX, good,
+                "an impossible size");
+    bad_segment(o, CXLF_KINDS, 0, size, good, "names no segment");
+    bad_segment(o, 0xffffffff, 0, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_FABRIC, 1, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_LEAF, 8, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_LEAF, 1, size, good, "none of this fabric");
+    bad_segment(o, CXLF_KIND_GFAM, 1, size, good, "none of this fabric");
+    begin(o);
+    welcome(o);
+    send_segment(o, CXLF_KIND_FABRIC, 0, size, good);
+    send_segment(o, CXLF_KIND_FABRIC, 0, size, good);
+    finish(o, "came twice");
+    close(small);
+    close(good);
+    close(other[0]);
+    close(other[1]);
+}
+
+static void bad_contents(Owner *o)
+{
+    struct cxlf_fabric table = good_table(o);
+    struct cxlf_leaf leaf = good_leaf(o);
+
+    table.segment.magic++;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "fabric segment: its header does not fit");
+    table = good_table(o);
+    table.segment.uuid[3]++;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "fabric segment: its header does not fit");
+
+    table = good_table(o);
+    leaf.segment.magic++;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "leaf segment: wrong magic number");
+    leaf = good_leaf(o);
+    leaf.segment.version++;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "leaf segment: made by another ABI version");
+    leaf = good_leaf(o);
+    leaf.segment.uuid[0]++;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "leaf segment: belongs to another fabric");
+    leaf = good_leaf(o);
+    leaf.entries_offset += 1ull << 40;
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    finish(o, "leaf segment: its geometry does not fit");
+}
+
+/* The same hands can also do it right; and then hang up. */
+static void good_owner(Owner *o)
+{
+    struct cxlf_fabric table = good_table(o);
+    struct cxlf_leaf leaf = good_leaf(o);
+    struct cxlf_wire_header h;
+    QDict *response;
+
+    begin(o);
+    welcome(o);
+    send_segments(o, &table, &leaf);
+    response = qtest_qmp_receive(o->qts);
+    g_assert_true(qdict_haskey(response, "return"));
+    qobject_unref(response);
+    g_assert_true(peer_receive(o->fd, &h, NULL, 0, NULL));
+    g_assert_cmpint(h.type, ==, CXLF_WIRE_READY);
+    /* What is not defined yet is ignored. */
+    peer_send(o->fd, CXLF_WIRE_JOIN, &(struct cxlf_wire_join) { 0 },
+              sizeof(struct cxlf_wire_join), -1);
+    g_assert_false(cxlf_has_event(o->qts, "X_CXL_FABRIC_LOST"));
+    close(o->fd);
+    qobject_unref(cxlf_wait_event(o->qts, "X_CXL_FABRIC_LOST"));
+}
+
+static void test_hostile_owner(const void *data)
+{
+    void (*const act)(Owner *o) = data;
+    Owner o = {
+        .path = cxlf_socket_path(),
+        .t = {
+            .hosts = 2, .leaves = 1, .shards = 1, .gfams = 1,
+            .gfam[0] = { CLASS_SIZE, CLASS_SIZE, 0 },
+        },
+    };
+
+    o.listener = peer_listen(o.path);
+    o.qts = qtest_init("-machine none -nodefaults");
+    act(&o);
+    close(o.listener);
+    unlink(o.path);
+    /* It lives, and can join a real owner. */
+    qtest_quit(o.qts);
+    g_free(o.path);
+}
+
+static void add_owner_test(const char *name, void (*act)(Owner *o))
+{
+    g_autofree char *whole = g_strdup_printf("/cxlf/join/owner/%s", name);
+
+    qtest_add_data_func(whole, act, test_hostile_owner);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    add_owner_test("answers", bad_answers);
+    add_owner_test("welcomes", bad_welcomes);
+    add_owner_test("segments", bad_segments);
+    add_owner_test("contents", bad_contents);
+    add_owner_test("good", good_owner);
+    return g_test_run();
+}
