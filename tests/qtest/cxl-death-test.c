@@ -73,9 +73,10 @@ static void load_victim(const char *path, const void *data)
 {
     CxlfRegion r = *(const CxlfRegion *)data;
     GRand *rand = g_rand_new_with_seed(getpid());
+    struct sigaction quiet = { .sa_handler = end_quietly };
 
-    signal(SIGABRT, end_quietly);
-    signal(SIGPIPE, end_quietly);
+    sigaction(SIGABRT, &quiet, NULL);
+    sigaction(SIGPIPE, &quiet, NULL);
     if (!freopen("/dev/null", "w", stderr)) {
         _exit(2);
     }

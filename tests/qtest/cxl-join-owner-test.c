@@ -154,12 +154,14 @@ static void bad_answers(Owner *o)
     struct cxlf_wire_join join = peer_join();
 
     for (int i = 0; i < PEER_BAD_HEADERS; i++) {
-        if (peer_bad_headers[i].h.type == CXLF_WIRE_READY) {
-            continue;
+        const PeerBadHeader *bad = &peer_bad_headers[i];
+
+        if (bad->h.type == CXLF_WIRE_READY) {
+            continue;       /* one of them is a good header, out of turn */
         }
         begin(o);
-        peer_send_raw(o->fd, &peer_bad_headers[i].h, sizeof(peer_bad_headers[i].h));
-        finish(o, peer_bad_headers[i].text);
+        peer_send_raw(o->fd, &bad->h, sizeof(bad->h));
+        finish(o, bad->text);
     }
     begin(o);
     peer_send(o->fd, CXLF_WIRE_REFUSE, &refuse, sizeof(refuse), -1);

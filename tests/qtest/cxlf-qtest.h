@@ -96,8 +96,10 @@ CxlfCounters cxlf_counters(QTestState *qts, int host);
 /* cxlf_shard: of one shard; -1: of all shards together. */
 CxlfCounters cxlf_shard(QTestState *qts, int leaf, int shard);
 CxlfCounters cxlf_minus(CxlfCounters after, CxlfCounters before);
-/* cxlf_assert_delta: exactly what happened; ends with CXLF_COUNTERS.
- * Usage: cxlf_assert_delta(d, CXLF_READ_MISS, 1, ..., CXLF_COUNTERS). */
+/*
+ * cxlf_assert_delta: exactly these counters moved: pairs of counter and
+ * count, both int, and CXLF_COUNTERS to end them.
+ */
 void cxlf_assert_delta(CxlfCounters delta, ...);
 
 /* cxlf_host_state: "free", "up" and so on; free with g_free. */
