@@ -421,6 +421,16 @@ static void on_connect(QIONetListener *listener, QIOChannelSocket *sioc,
     qemu_set_fd_handler(pidfd, on_death, NULL, p);
 }
 
+/* QEMU's listeners take a path over; one that answers is in use. */
+static bool is_listened_at(SocketAddress *address)
+{
+    QIOChannelSocket *probe = qio_channel_socket_new();
+    bool answers = qio_channel_socket_connect_sync(probe, address, NULL) == 0;
+
+    object_unref(OBJECT(probe));
+    return answers;
+}
+
 bool cxl_fabric_listen(CXLFabric *f, Error **errp)
 {
     SocketAddress address = {
@@ -428,6 +438,11 @@ bool cxl_fabric_listen(CXLFabric *f, Error **errp)
         .u.q_unix.path = f->socket,
     };
 
+    if (is_listened_at(&address)) {
+        error_setg(errp, "'socket': another process listens at '%s'; choose "
+                   "another path, or leave 'listen' out to join", f->socket);
+        return false;
+    }
     f->listener = qio_net_listener_new();
     qio_net_listener_set_name(f->listener, "cxl-fabric");
     if (qio_net_listener_open_sync(f->listener, &address, 16, errp) < 0) {

@@ -63,11 +63,14 @@ struct cxlf_counters {
  * A directory entry: word then copyset, changed together by one 16-byte
  * compare-and-swap only.  All zero is Invalid and never used.
  *
- * word     3:0   state (enum cxlf_state)
- *          7:4   zero
- *         31:8   generation: one more at every change of the entry
- *         63:32  tag: line number in the shard, plus one; 0 = never used
- * copyset 61:0   holders, one bit each (exact encoding)
+ * word     4:0   state (enum cxlf_state)
+ *          5     zero
+ *          17:6  requester: whose transaction a transient state is of
+ *          31:18 generation: one more at every change of the entry
+ *          63:32 tag: number of the unit in the shard, plus one; 0 = never
+ *                used
+ * copyset 61:0   holders, one bit each (exact encoding); in a transient
+ *                state those who have not answered yet
  *         63:62  encoding: 0 = exact; the others are reserved
  */
 struct cxlf_entry {
@@ -75,12 +78,15 @@ struct cxlf_entry {
     uint64_t copyset;
 };
 
-#define CXLF_WORD_STATE(word)       ((unsigned)((word) & 0xf))
-#define CXLF_WORD_GENERATION(word)  ((uint32_t)((word) >> 8) & 0xffffffu)
+#define CXLF_WORD_STATE(word)       ((unsigned)((word) & 0x1f))
+#define CXLF_WORD_ZERO(word)        ((unsigned)((word) >> 5 & 1))
+#define CXLF_WORD_REQUESTER(word)   ((unsigned)((word) >> 6 & 0xfff))
+#define CXLF_WORD_GENERATION(word)  ((uint32_t)((word) >> 18) & 0x3fffu)
 #define CXLF_WORD_TAG(word)         ((uint32_t)((word) >> 32))
-#define CXLF_WORD(tag, generation, state) \
+#define CXLF_WORD(tag, generation, requester, state) \
     ((uint64_t)(uint32_t)(tag) << 32 | \
-     (uint64_t)((generation) & 0xffffffu) << 8 | (uint64_t)(state))
+     (uint64_t)((generation) & 0x3fffu) << 18 | \
+     (uint64_t)((requester) & 0xfffu) << 6 | (uint64_t)(state))
 
 /* What both kinds of segment begin with. */
 struct cxlf_segment {
@@ -93,16 +99,39 @@ struct cxlf_segment {
     uint32_t hosts;             /* how many hosts may join */
 };
 
-/* A leaf's segment: header, counters, touched maps, entries. */
+/* What an entry is about; holders of lines are trapped, of pages mapped. */
+enum cxlf_kind {
+    CXLF_LINE_UNIT,     /* 64 bytes of HOT */
+    CXLF_PAGE_UNIT,     /* 4 KiB of HOT or BULK */
+    CXLF_UNITS
+};
+
+/* The directory of one kind of unit in a leaf's segment. */
+struct cxlf_table_layout {
+    uint64_t units;             /* entries of each shard */
+    uint64_t touched_words;     /* of each shard's touched map */
+    uint64_t touched_offset;    /* uint64_t[shards][touched_words] */
+    uint64_t entries_offset;    /* struct cxlf_entry[shards][units] */
+};
+
+/*
+ * A mailbox: hints from the home to a host's agent, in no order.  A slot is
+ * empty (0) or a whole message; see cxlf/mailbox.h.
+ */
+#define CXLF_MAILBOX_SLOTS  64
+
+struct cxlf_mailbox {
+    _Alignas(128) uint64_t slot[CXLF_MAILBOX_SLOTS];
+};
+
+/* A leaf's segment: header, counters, mailboxes, directory. */
 struct cxlf_leaf {
     struct cxlf_segment segment;
     uint32_t leaves;            /* of the fabric */
     uint32_t shards;            /* of this leaf */
-    uint64_t lines;             /* entries of each shard */
     uint64_t counters_offset;   /* struct cxlf_counters[shards][hosts] */
-    uint64_t touched_offset;    /* uint64_t[shards][touched_words] */
-    uint64_t touched_words;
-    uint64_t entries_offset;    /* struct cxlf_entry[shards][lines] */
+    uint64_t mailbox_offset;    /* struct cxlf_mailbox[hosts] */
+    struct cxlf_table_layout table[CXLF_UNITS];
 };
 
 enum cxlf_host_state {
@@ -148,14 +177,14 @@ CXLF_ASSERT_AT(cxlf_segment, size, 16);
 CXLF_ASSERT_AT(cxlf_segment, uuid, 24);
 CXLF_ASSERT_AT(cxlf_segment, index, 40);
 CXLF_ASSERT_AT(cxlf_segment, hosts, 44);
-CXLF_ASSERT_SIZE(cxlf_leaf, 96);
+CXLF_ASSERT_SIZE(cxlf_table_layout, 32);
+CXLF_ASSERT_SIZE(cxlf_mailbox, 512);
+CXLF_ASSERT_SIZE(cxlf_leaf, 136);
 CXLF_ASSERT_AT(cxlf_leaf, leaves, 48);
 CXLF_ASSERT_AT(cxlf_leaf, shards, 52);
-CXLF_ASSERT_AT(cxlf_leaf, lines, 56);
-CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 64);
-CXLF_ASSERT_AT(cxlf_leaf, touched_offset, 72);
-CXLF_ASSERT_AT(cxlf_leaf, touched_words, 80);
-CXLF_ASSERT_AT(cxlf_leaf, entries_offset, 88);
+CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 56);
+CXLF_ASSERT_AT(cxlf_leaf, mailbox_offset, 64);
+CXLF_ASSERT_AT(cxlf_leaf, table, 72);
 CXLF_ASSERT_SIZE(cxlf_host, 16);
 CXLF_ASSERT_AT(cxlf_host, state, 0);
 CXLF_ASSERT_AT(cxlf_host, pid, 4);

@@ -19,18 +19,24 @@
 #include "cxlf/protocol.h"
 #include "cxlf/topology.h"
 
-/* A leaf's segment as this process has it mapped and checked. */
-struct cxlf_shards {
-    struct cxlf_counters *counters;     /* [shards][hosts] */
+/* The directory of one kind of unit in a leaf, mapped and checked. */
+struct cxlf_table_view {
     uint64_t *touched;                  /* [shards][touched_words] */
-    uint64_t touched_words;
-    struct cxlf_entry *entries;         /* [shards][lines] */
+    struct cxlf_entry *entries;         /* [shards][units] */
+};
+
+/* A leaf's segment as this process has it mapped and checked. */
+struct cxlf_leaf_view {
+    struct cxlf_counters *counters;     /* [shards][hosts] */
+    struct cxlf_mailbox *mailboxes;     /* [hosts] */
+    struct cxlf_table_view table[CXLF_UNITS];
 };
 
 struct cxlf_directory {
     struct cxlf_topology topology;
-    uint64_t lines;                     /* of each shard */
-    struct cxlf_shards leaf[CXLF_MAX_LEAVES];
+    uint64_t units[CXLF_UNITS];         /* of each shard */
+    uint64_t touched_words[CXLF_UNITS]; /* of each shard */
+    struct cxlf_leaf_view leaf[CXLF_MAX_LEAVES];
 };
 
 enum cxlf_result {
@@ -74,9 +80,26 @@ enum cxlf_result cxlf_access(struct cxlf_directory *directory, unsigned host,
                              uint32_t gfam, uint64_t dpa,
                              enum cxlf_event event);
 
-/* cxlf_peek: state and holders of a line; false if there is none. */
-bool cxlf_peek(struct cxlf_directory *directory, uint32_t gfam, uint64_t dpa,
-               struct cxlf_line *line);
+/* What an event on a page has done. */
+struct cxlf_move {
+    struct cxlf_line before, after;
+    unsigned actions;           /* enum cxlf_action */
+    uint32_t generation;        /* of the entry, after */
+};
+
+/*
+ * cxlf_page_event: an event of @host at the page that holds @dpa.  Whoever
+ * raises a request posts the snoops of @move (cxlf/agent.h).  Like
+ * cxlf_access() in all else.
+ */
+enum cxlf_result cxlf_page_event(struct cxlf_directory *directory,
+                                 unsigned host, uint32_t gfam, uint64_t dpa,
+                                 enum cxlf_event event,
+                                 struct cxlf_move *move);
+
+/* cxlf_peek: a unit as its entry has it; false if there is none. */
+bool cxlf_peek(struct cxlf_directory *directory, enum cxlf_kind kind,
+               uint32_t gfam, uint64_t dpa, struct cxlf_line *line);
 
 /*
  * cxlf_count: add @n to a counter of @host at the home of @dpa.  An address
@@ -93,8 +116,9 @@ void cxlf_read_counters(const struct cxlf_directory *directory, int leaf,
 /*
  * cxlf_give_up: take everything that @host holds from it, by @event
  * (CXLF_EVICT for the host itself, CXLF_DEATH for the owner of the fabric).
- * For CXLF_DEATH the host must be dead or fenced.  Returns how many lines it
- * held; *@modified (may be NULL) how many of them it had modified.
+ * For CXLF_DEATH the host must be dead or fenced.  Returns how many units it
+ * held; *@modified (may be NULL) how many of them it had modified.  Its
+ * transactions are ended, too.
  */
 uint64_t cxlf_give_up(struct cxlf_directory *directory, unsigned host,
                       enum cxlf_event event, uint64_t *modified);

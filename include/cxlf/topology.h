@@ -30,11 +30,11 @@ struct cxlf_topology {
     uint32_t host_leaf[CXLF_MAX_HOSTS];
 };
 
-/* Where a line lives: the home that the address map gives it. */
+/* Where a unit lives: the home that the address map gives it. */
 struct cxlf_home {
     uint32_t leaf;
     uint32_t shard;
-    uint32_t line;      /* index in the shard */
+    uint32_t unit;      /* index in the shard */
 };
 
 /*
@@ -44,16 +44,18 @@ struct cxlf_home {
  */
 bool cxlf_topology_check(const struct cxlf_topology *t, const char **why);
 
-/* cxlf_topology_shard_lines: directory entries of each shard. */
-uint64_t cxlf_topology_shard_lines(const struct cxlf_topology *t);
+/* cxlf_topology_units: directory entries of each shard, of one kind. */
+uint64_t cxlf_topology_units(const struct cxlf_topology *t,
+                             enum cxlf_kind kind);
 
 /*
- * cxlf_topology_home: the home of the HOT line at @dpa (bytes) of device
- * @gfam.  Pages of 4 KiB go round the leaves, then round the shards of a
- * leaf, so neighbours live apart and the lines of one page together.
- * Returns false if there is no such HOT line.  Any thread; no locks.
+ * cxlf_topology_home: the home of the unit at @dpa (bytes) of device @gfam:
+ * a line of HOT, or a page of HOT or BULK.  Pages of 4 KiB go round the
+ * leaves, then round the shards of a leaf, so neighbours live apart and the
+ * lines of one page together.
+ * Returns false if there is no such unit.  Any thread; no locks.
  */
-bool cxlf_topology_home(const struct cxlf_topology *t, uint32_t gfam,
-                        uint64_t dpa, struct cxlf_home *home);
+bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
+                        uint32_t gfam, uint64_t dpa, struct cxlf_home *home);
 
 #endif /* CXLF_TOPOLOGY_H */

@@ -81,7 +81,8 @@ static void test_good(void)
     g_autofree char *json = g_strdup_printf("'qom-type': 'cxl-fabric',"
         "'id': 'f', 'listen': true, 'socket': '%s', 'hosts': 62,"
         "'leaves': 8, 'shards': 16, 'gfams': 8, 'bulk': 0", path);
-    QTestState *qts = start();
+    g_autofree char *taken = NULL;
+    QTestState *qts = start(), *other;
     QDict *info;
 
     cxlf_object_add(qts, json);
@@ -97,6 +98,13 @@ static void test_good(void)
     g_assert_cmpint(qlist_size(qdict_get_qlist(info, "directory")), ==, 128);
     qobject_unref(info);
 
+    peer_good_join(path);
+    /* The path is taken, by whoever has it. */
+    taken = g_strdup_printf("'listen': true, 'socket': '%s'", path);
+    cxlf_add_error(qts, taken, "'socket': another process listens");
+    other = start();
+    cxlf_add_error(other, taken, "'socket': another process listens");
+    qtest_quit(other);
     peer_good_join(path);
     cxlf_object_del(qts, "f");
     g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));

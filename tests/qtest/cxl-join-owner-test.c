@@ -298,7 +298,7 @@ static void bad_contents(Owner *o)
     send_segments(o, &table, &leaf);
     finish(o, "leaf segment: belongs to another fabric");
     leaf = good_leaf(o);
-    leaf.entries_offset += 1ull << 40;
+    leaf.table[CXLF_LINE_UNIT].entries_offset += 1ull << 40;
     begin(o);
     welcome(o);
     send_segments(o, &table, &leaf);

@@ -19,7 +19,7 @@ static void expect_line(Fixture *f, uint64_t dpa, unsigned state,
 {
     struct cxlf_line line;
 
-    g_assert_true(cxlf_peek(&f->directory, 0, dpa, &line));
+    g_assert_true(cxlf_peek(&f->directory, CXLF_LINE_UNIT, 0, dpa, &line));
     g_assert_cmpstr(cxlf_state_name[line.state], ==, cxlf_state_name[state]);
     g_assert_cmphex(line.holders, ==, holders);
 }
@@ -79,7 +79,7 @@ static void test_corruption(void)
     unsigned refused = 0;
 
     fixture_init(&f, fixture_topology(3, 1, 1, 1));
-    entry = f.directory.leaf[0].entries;
+    entry = f.directory.leaf[0].table[CXLF_LINE_UNIT].entries;
     for (int i = 0; i < 100000; i++) {
         enum cxlf_result result;
         struct cxlf_line line;
@@ -98,7 +98,8 @@ static void test_corruption(void)
             refused++;
         } else {
             g_assert_cmpint(result, ==, CXLF_OK);
-            g_assert_true(cxlf_peek(&f.directory, 0, 0, &line));
+            g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, 0, 0,
+                                    &line));
         }
     }
     g_assert_cmpuint(refused, >, 0);
@@ -123,7 +124,8 @@ static void test_recovery(void)
     }
     for (uint32_t gfam = 0; gfam < 2; gfam++) {
         for (uint64_t dpa = 0; dpa < CXLF_CAPACITY_UNIT; dpa += CXLF_LINE) {
-            g_assert_true(cxlf_peek(&f.directory, gfam, dpa, &line));
+            g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, gfam, dpa,
+                                    &line));
             lines += !!(line.holders & 2);
             dirty += line.holders & 2 && line.state == CXLF_M;
         }
@@ -134,7 +136,8 @@ static void test_recovery(void)
     g_assert_cmpuint(modified, ==, dirty);
     for (uint32_t gfam = 0; gfam < 2; gfam++) {
         for (uint64_t dpa = 0; dpa < CXLF_CAPACITY_UNIT; dpa += CXLF_LINE) {
-            g_assert_true(cxlf_peek(&f.directory, gfam, dpa, &line));
+            g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, gfam, dpa,
+                                    &line));
             g_assert_false(line.holders & 2);
         }
     }
@@ -153,7 +156,7 @@ static void test_counters(void)
     for (int i = 0; i < 20000; i++) {
         do_access(&f, g_test_rand_int_range(0, 5),
                   g_test_rand_int_range(0, 64) * 4096ull,
-                  g_test_rand_int_range(0, CXLF_EVENTS));
+                  g_test_rand_int_range(0, CXLF_EVICT + 1));
     }
     cxlf_read_counters(&f.directory, -1, -1, -1, all);
     for (int host = 0; host < 5; host++) {
@@ -234,7 +237,8 @@ static void test_threads(void)
     g_assert_cmpuint(n[CXLF_BISNP_SENT], ==, n[CXLF_BISNP_RECEIVED]);
     g_assert_cmpuint(n[CXLF_REFUSAL], ==, 0);
     for (uint64_t i = 0; i < LINES; i++) {
-        g_assert_true(cxlf_peek(&f.directory, 0, i * 4096, &line));
+        g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, 0, i * 4096,
+                                &line));
         g_assert_false(line.holders & 1ull << THREADS);
     }
     for (unsigned i = 0; i < THREADS; i++) {

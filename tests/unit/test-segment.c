@@ -11,7 +11,12 @@ static void test_layout(void)
     for (uint32_t leaves = 1; leaves <= CXLF_MAX_LEAVES; leaves++) {
         for (uint32_t shards = 1; shards <= CXLF_MAX_SHARDS; shards += 5) {
             struct cxlf_topology t = fixture_topology(62, leaves, shards, 3);
+            const uint64_t units[CXLF_UNITS] = {
+                [CXLF_LINE_UNIT] = 3 * CXLF_CAPACITY_UNIT / CXLF_LINE,
+                [CXLF_PAGE_UNIT] = 6 * CXLF_CAPACITY_UNIT / CXLF_PAGE,
+            };
             struct cxlf_leaf h;
+            uint64_t end;
             Fixture f;
 
             fixture_init(&f, t);
@@ -19,15 +24,21 @@ static void test_layout(void)
             g_assert_cmpuint(h.segment.size, ==, f.size);
             g_assert_cmpuint(f.size % CXLF_PAGE, ==, 0);
             g_assert_cmpuint(h.counters_offset, >=, sizeof(h));
-            g_assert_cmpuint(h.touched_offset, >=, h.counters_offset +
+            g_assert_cmpuint(h.mailbox_offset, >=, h.counters_offset +
                              shards * 62 * sizeof(struct cxlf_counters));
-            g_assert_cmpuint(h.entries_offset, >=, h.touched_offset +
-                             shards * h.touched_words * 8);
-            g_assert_cmpuint(h.segment.size, >=, h.entries_offset +
-                             shards * h.lines * sizeof(struct cxlf_entry));
-            g_assert_cmpuint(h.touched_words * 64 * 256, >=, h.lines);
-            g_assert_cmpuint(h.lines * leaves * shards, >=,
-                             3 * CXLF_CAPACITY_UNIT / CXLF_LINE);
+            end = h.mailbox_offset + 62 * sizeof(struct cxlf_mailbox);
+            for (int kind = 0; kind < CXLF_UNITS; kind++) {
+                const struct cxlf_table_layout *l = &h.table[kind];
+
+                g_assert_cmpuint(l->touched_offset, >=, end);
+                g_assert_cmpuint(l->entries_offset, >=, l->touched_offset +
+                                 shards * l->touched_words * 8);
+                g_assert_cmpuint(l->touched_words * 64 * 256, >=, l->units);
+                g_assert_cmpuint(l->units * leaves * shards, >=, units[kind]);
+                end = l->entries_offset +
+                    shards * l->units * sizeof(struct cxlf_entry);
+            }
+            g_assert_cmpuint(h.segment.size, >=, end);
             fixture_done(&f);
         }
     }

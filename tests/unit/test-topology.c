@@ -51,29 +51,39 @@ static void test_limits(void)
     }
 }
 
-/* Every line has a home of its own, and pages spread evenly. */
-static void check_map(struct cxlf_topology t)
+/* Every unit has a home of its own. */
+static void check_kind(struct cxlf_topology t, enum cxlf_kind kind)
 {
-    uint64_t lines = cxlf_topology_shard_lines(&t);
+    uint64_t units = cxlf_topology_units(&t, kind);
     size_t shards = t.leaves * t.shards;
-    g_autofree uint8_t *seen = g_malloc0(shards * lines / 8 + 1);
+    g_autofree uint8_t *seen = g_malloc0(shards * units / 8 + 1);
     struct cxlf_home home = { 0 };
+    uint64_t size = kind == CXLF_LINE_UNIT ? CXLF_LINE : CXLF_PAGE;
 
     for (uint32_t gfam = 0; gfam < t.gfams; gfam++) {
-        for (uint64_t dpa = 0; dpa < t.gfam[gfam].hot; dpa += CXLF_LINE) {
+        uint64_t end = t.gfam[gfam].hot +
+            (kind == CXLF_PAGE_UNIT ? t.gfam[gfam].bulk : 0);
+
+        for (uint64_t dpa = 0; dpa < end; dpa += size) {
             uint64_t slot;
 
-            g_assert_true(cxlf_topology_home(&t, gfam, dpa, &home));
+            g_assert_true(cxlf_topology_home(&t, kind, gfam, dpa, &home));
             g_assert_cmpuint(home.leaf, <, t.leaves);
             g_assert_cmpuint(home.shard, <, t.shards);
-            g_assert_cmpuint(home.line, <, lines);
-            slot = (home.leaf * t.shards + home.shard) * lines + home.line;
+            g_assert_cmpuint(home.unit, <, units);
+            slot = (home.leaf * t.shards + home.shard) * units + home.unit;
             g_assert_false(seen[slot / 8] & 1 << slot % 8);
             seen[slot / 8] |= 1 << slot % 8;
         }
-        g_assert_false(cxlf_topology_home(&t, gfam, t.gfam[gfam].hot, &home));
+        g_assert_false(cxlf_topology_home(&t, kind, gfam, end, &home));
     }
-    g_assert_false(cxlf_topology_home(&t, t.gfams, 0, &home));
+    g_assert_false(cxlf_topology_home(&t, kind, t.gfams, 0, &home));
+}
+
+static void check_map(struct cxlf_topology t)
+{
+    check_kind(t, CXLF_LINE_UNIT);
+    check_kind(t, CXLF_PAGE_UNIT);
 }
 
 static void test_map(void)

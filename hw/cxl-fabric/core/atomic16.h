@@ -32,8 +32,8 @@ static inline bool cxlf_entry_cas(struct cxlf_entry *entry,
  * (E0) loads the word, (E1) the copyset, (E2) the word again.  Every change
  * is one compare-and-swap that advances the generation, so equal words
  * around the copyset mean that all three loads saw one value, unless exactly
- * a multiple of 2^24 changes of this entry fell between E0 and E2.  At 20 ns
- * for a change that takes a reader that sleeps 0.3 s there; such a reader
+ * a multiple of 2^14 changes of this entry fell between E0 and E2.  At 20 ns
+ * for a change that takes a reader that sleeps 0.3 ms there; such a reader
  * can misjudge a hit, never corrupt an entry, since a change compares all 16
  * bytes.
  */

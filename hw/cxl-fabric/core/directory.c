@@ -27,22 +27,25 @@ const char *const cxlf_counter_name[CXLF_COUNTERS] = {
     [CXLF_BULK_TRAPPED] = "bulk-trapped",
 };
 
-/* One of the shards: the pieces of its leaf's segment that belong to it. */
+/* One kind's part of a shard, as its leaf's segment has it. */
 struct shard {
+    enum cxlf_kind kind;
     struct cxlf_counters *counters;     /* [hosts] */
     uint64_t *touched;
     struct cxlf_entry *entries;
 };
 
-static struct shard get_shard(const struct cxlf_directory *d, uint32_t leaf,
+static struct shard get_shard(const struct cxlf_directory *d,
+                              enum cxlf_kind kind, uint32_t leaf,
                               uint32_t shard)
 {
-    const struct cxlf_shards *s = &d->leaf[leaf];
+    const struct cxlf_leaf_view *l = &d->leaf[leaf];
 
     return (struct shard) {
-        .counters = s->counters + (uint64_t)shard * d->topology.hosts,
-        .touched = s->touched + shard * s->touched_words,
-        .entries = s->entries + shard * d->lines,
+        .kind = kind,
+        .counters = l->counters + (uint64_t)shard * d->topology.hosts,
+        .touched = l->table[kind].touched + shard * d->touched_words[kind],
+        .entries = l->table[kind].entries + shard * d->units[kind],
     };
 }
 
@@ -81,22 +84,23 @@ static void count_actions(struct cxlf_counters *counters, unsigned host,
 }
 
 /* Whom the home snoops in a transition. */
-static uint64_t snooped_hosts(struct cxlf_line line, unsigned host,
-                              unsigned actions)
+static uint64_t snooped_hosts(const struct cxlf_move *m, unsigned host)
 {
-    if (actions & (CXLF_A_BISNP_INV | CXLF_A_BISNP_DATA)) {
-        return line.holders & ~(1ull << host);
+    if (!(m->actions & (CXLF_A_BISNP_INV | CXLF_A_BISNP_DATA))) {
+        return 0;
     }
-    return 0;
+    return cxlf_is_transient(m->after.state) ? m->after.holders :
+                                               m->before.holders &
+                                               ~(1ull << host);
 }
 
 /*
  * The touched bit is set before an entry of its page first leaves I, so
  * that whatever a dead host holds is found, wherever it died.
  */
-static void touch(struct shard *s, uint32_t line)
+static void touch(struct shard *s, uint32_t unit)
 {
-    uint32_t page = line / TOUCHED_ENTRIES;
+    uint32_t page = unit / TOUCHED_ENTRIES;
     uint64_t *word = &s->touched[page / 64];
     uint64_t bit = 1ull << page % 64;
 
@@ -105,47 +109,58 @@ static void touch(struct shard *s, uint32_t line)
     }
 }
 
-static bool decode(const struct cxlf_directory *d, struct cxlf_entry entry,
-                   uint32_t index, struct cxlf_line *line)
+static bool decode(const struct cxlf_directory *d, enum cxlf_kind kind,
+                   struct cxlf_entry entry, uint32_t index,
+                   struct cxlf_line *line)
 {
     uint32_t tag = CXLF_WORD_TAG(entry.word);
 
     line->state = CXLF_WORD_STATE(entry.word);
+    line->requester = CXLF_WORD_REQUESTER(entry.word);
     line->holders = entry.copyset;
-    if (entry.word & 0xf0 || (tag != 0 && tag != index + 1) ||
-        (tag == 0 && line->state != CXLF_I) || !cxlf_line_valid(*line)) {
+    if (CXLF_WORD_ZERO(entry.word) || (tag != 0 && tag != index + 1) ||
+        (tag == 0 && line->state != CXLF_I) ||
+        !cxlf_line_valid(kind, *line)) {
         return false;
     }
-    return !(line->holders >> d->topology.hosts);
+    return line->requester < d->topology.hosts &&
+           !(line->holders >> d->topology.hosts);
 }
 
+static bool is_same(struct cxlf_line a, struct cxlf_line b)
+{
+    return a.state == b.state && a.requester == b.requester &&
+           a.holders == b.holders;
+}
+
+/* Execute the table on an entry, and count what it did. */
 static enum cxlf_result move(const struct cxlf_directory *d, struct shard *s,
                              uint32_t index, unsigned host,
-                             enum cxlf_event event, struct cxlf_line *before)
+                             enum cxlf_event event, struct cxlf_move *m)
 {
     struct cxlf_entry *entry = &s->entries[index];
 
     for (unsigned try = 0; try < CXLF_TRIES; try++) {
         struct cxlf_entry old = cxlf_entry_load(entry), new;
-        struct cxlf_line line, next;
-        unsigned actions;
 
-        if (!decode(d, old, index, &line) ||
-            !cxlf_step(line, host, event, &next, &actions)) {
+        if (!decode(d, s->kind, old, index, &m->before) ||
+            !cxlf_step(s->kind, m->before, host, event, &m->after,
+                       &m->actions)) {
             return CXLF_CORRUPT;
         }
-        *before = line;
-        if (next.state == line.state && next.holders == line.holders) {
-            count_actions(s->counters, host, actions, 0);
+        m->generation = CXLF_WORD_GENERATION(old.word);
+        if (is_same(m->before, m->after)) {
+            count_actions(s->counters, host, m->actions, 0);
             return CXLF_OK;
         }
-        new.word = CXLF_WORD(index + 1, CXLF_WORD_GENERATION(old.word) + 1,
-                             next.state);
-        new.copyset = next.holders;
+        m->generation = (m->generation + 1) & 0x3fff;
+        new.word = CXLF_WORD(index + 1, m->generation, m->after.requester,
+                             m->after.state);
+        new.copyset = m->after.holders;
         touch(s, index);
         if (cxlf_entry_cas(entry, old, new)) {
-            count_actions(s->counters, host, actions,
-                          snooped_hosts(line, host, actions));
+            count_actions(s->counters, host, m->actions,
+                          snooped_hosts(m, host));
             return CXLF_OK;
         }
         add(s->counters, host, CXLF_RETRY, 1);
@@ -153,37 +168,53 @@ static enum cxlf_result move(const struct cxlf_directory *d, struct shard *s,
     return CXLF_AGAIN;
 }
 
-enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
-                             uint32_t gfam, uint64_t dpa,
-                             enum cxlf_event event)
+static enum cxlf_result raise(struct cxlf_directory *d, enum cxlf_kind kind,
+                              unsigned host, uint32_t gfam, uint64_t dpa,
+                              enum cxlf_event event, struct cxlf_move *m)
 {
     struct cxlf_home home;
-    struct cxlf_line before;
     struct shard s;
     enum cxlf_result result;
 
-    if (!cxlf_topology_home(&d->topology, gfam, dpa, &home)) {
+    if (!cxlf_topology_home(&d->topology, kind, gfam, dpa, &home)) {
         return CXLF_REFUSED;
     }
-    s = get_shard(d, home.leaf, home.shard);
-    result = move(d, &s, home.line, host, event, &before);
+    s = get_shard(d, kind, home.leaf, home.shard);
+    result = move(d, &s, home.unit, host, event, m);
     if (result == CXLF_CORRUPT) {
         add(s.counters, host, CXLF_REFUSAL, 1);
     }
     return result;
 }
 
-bool cxlf_peek(struct cxlf_directory *d, uint32_t gfam, uint64_t dpa,
-               struct cxlf_line *line)
+enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
+                             uint32_t gfam, uint64_t dpa,
+                             enum cxlf_event event)
+{
+    struct cxlf_move m;
+
+    return raise(d, CXLF_LINE_UNIT, host, gfam, dpa, event, &m);
+}
+
+enum cxlf_result cxlf_page_event(struct cxlf_directory *d, unsigned host,
+                                 uint32_t gfam, uint64_t dpa,
+                                 enum cxlf_event event, struct cxlf_move *m)
+{
+    return raise(d, CXLF_PAGE_UNIT, host, gfam, dpa, event, m);
+}
+
+bool cxlf_peek(struct cxlf_directory *d, enum cxlf_kind kind, uint32_t gfam,
+               uint64_t dpa, struct cxlf_line *line)
 {
     struct cxlf_home home;
     struct shard s;
 
-    if (!cxlf_topology_home(&d->topology, gfam, dpa, &home)) {
+    if (!cxlf_topology_home(&d->topology, kind, gfam, dpa, &home)) {
         return false;
     }
-    s = get_shard(d, home.leaf, home.shard);
-    return decode(d, cxlf_entry_load(&s.entries[home.line]), home.line, line);
+    s = get_shard(d, kind, home.leaf, home.shard);
+    return decode(d, kind, cxlf_entry_load(&s.entries[home.unit]), home.unit,
+                  line);
 }
 
 void cxlf_count(struct cxlf_directory *d, unsigned host, uint32_t gfam,
@@ -192,10 +223,10 @@ void cxlf_count(struct cxlf_directory *d, unsigned host, uint32_t gfam,
     struct cxlf_home home = { 0 };
     struct shard s;
 
-    if (!cxlf_topology_home(&d->topology, gfam, dpa, &home)) {
+    if (!cxlf_topology_home(&d->topology, CXLF_LINE_UNIT, gfam, dpa, &home)) {
         home = (struct cxlf_home) { 0 };
     }
-    s = get_shard(d, home.leaf, home.shard);
+    s = get_shard(d, CXLF_LINE_UNIT, home.leaf, home.shard);
     add(s.counters, host, counter, n);
 }
 
@@ -207,7 +238,7 @@ void cxlf_read_counters(const struct cxlf_directory *d, int leaf, int shard,
     }
     for (uint32_t l = 0; l < d->topology.leaves; l++) {
         for (uint32_t s = 0; s < d->topology.shards; s++) {
-            struct shard at = get_shard(d, l, s);
+            struct shard at = get_shard(d, CXLF_LINE_UNIT, l, s);
 
             if ((leaf >= 0 && l != (uint32_t)leaf) ||
                 (shard >= 0 && s != (uint32_t)shard)) {
@@ -226,26 +257,34 @@ void cxlf_read_counters(const struct cxlf_directory *d, int leaf, int shard,
     }
 }
 
-static void give_up_page(struct cxlf_directory *d, struct shard *s,
-                         uint64_t first, unsigned host, enum cxlf_event event,
-                         uint64_t *held, uint64_t *modified)
+/* Whether an entry names a host at all: a quick look, without a promise. */
+static bool names(const struct cxlf_entry *entry, unsigned host)
 {
-    for (uint64_t i = first; i < first + TOUCHED_ENTRIES && i < d->lines;
-         i++) {
-        uint64_t bit = 1ull << host;
-        struct cxlf_line before;
-        enum cxlf_result result;
+    uint64_t word = __atomic_load_n(&entry->word, __ATOMIC_RELAXED);
+    uint64_t copyset = __atomic_load_n(&entry->copyset, __ATOMIC_RELAXED);
 
-        if (!(__atomic_load_n(&s->entries[i].copyset, __ATOMIC_RELAXED) &
-              bit)) {
-            continue;
-        }
-        do {
-            result = move(d, s, i, host, event, &before);
-        } while (result == CXLF_AGAIN);
-        if (result == CXLF_OK && before.holders & bit) {
-            (*held)++;
-            *modified += before.state == CXLF_M;
+    return copyset >> host & 1 ||
+           (cxlf_is_transient(CXLF_WORD_STATE(word)) &&
+            CXLF_WORD_REQUESTER(word) == host);
+}
+
+static void give_up_entries(struct cxlf_directory *d, struct shard *s,
+                            uint64_t first, unsigned host,
+                            enum cxlf_event event, uint64_t *held,
+                            uint64_t *modified)
+{
+    for (uint64_t i = first;
+         i < first + TOUCHED_ENTRIES && i < d->units[s->kind]; i++) {
+        struct cxlf_move m;
+        enum cxlf_result result = CXLF_OK;
+
+        /* Again, where the host held the unit and wanted it recalled. */
+        while (names(&s->entries[i], host) && result != CXLF_CORRUPT) {
+            result = move(d, s, i, host, event, &m);
+            if (result == CXLF_OK && m.before.holders >> host & 1) {
+                (*held)++;
+                *modified += m.before.state == CXLF_M;
+            }
         }
     }
 }
@@ -255,20 +294,21 @@ uint64_t cxlf_give_up(struct cxlf_directory *d, unsigned host,
 {
     uint64_t held = 0, dirty = 0;
 
-    for (uint32_t l = 0; l < d->topology.leaves; l++) {
-        for (uint32_t n = 0; n < d->topology.shards; n++) {
-            struct shard s = get_shard(d, l, n);
+    for (unsigned n = 0;
+         n < d->topology.leaves * d->topology.shards * CXLF_UNITS; n++) {
+        enum cxlf_kind kind = n % CXLF_UNITS;
+        struct shard s = get_shard(d, kind, n / CXLF_UNITS /
+                                   d->topology.shards, n / CXLF_UNITS %
+                                   d->topology.shards);
 
-            for (uint64_t w = 0; w < d->leaf[l].touched_words; w++) {
-                uint64_t word = __atomic_load_n(&s.touched[w],
-                                                __ATOMIC_SEQ_CST);
+        for (uint64_t w = 0; w < d->touched_words[kind]; w++) {
+            uint64_t word = __atomic_load_n(&s.touched[w], __ATOMIC_SEQ_CST);
 
-                for (; word; word &= word - 1) {
-                    uint64_t page = w * 64 + __builtin_ctzll(word);
+            for (; word; word &= word - 1) {
+                uint64_t page = w * 64 + __builtin_ctzll(word);
 
-                    give_up_page(d, &s, page * TOUCHED_ENTRIES, host, event,
-                                 &held, &dirty);
-                }
+                give_up_entries(d, &s, page * TOUCHED_ENTRIES, host, event,
+                                &held, &dirty);
             }
         }
     }

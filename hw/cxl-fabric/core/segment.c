@@ -12,11 +12,29 @@ static uint64_t round_up(uint64_t value, uint64_t to)
     return (value + to - 1) / to * to;
 }
 
+/* Place the directory of one kind behind @offset; returns its end. */
+static uint64_t place_table(struct cxlf_leaf *h,
+                            const struct cxlf_topology *t,
+                            enum cxlf_kind kind, uint64_t offset)
+{
+    uint64_t per_word = 64 * (CXLF_PAGE / sizeof(struct cxlf_entry));
+    struct cxlf_table_layout *l = &h->table[kind];
+
+    l->units = cxlf_topology_units(t, kind);
+    /* A page for each shard's map keeps shards off each other's lines. */
+    l->touched_words = round_up(round_up(l->units, per_word) / per_word,
+                                CXLF_PAGE / 8);
+    l->touched_offset = offset;
+    l->entries_offset = l->touched_offset + t->shards * l->touched_words * 8;
+    return l->entries_offset +
+        round_up(t->shards * l->units * sizeof(struct cxlf_entry),
+                 CXLF_PAGE);
+}
+
 /* The header that a leaf of this topology must have. */
 static struct cxlf_leaf layout(const struct cxlf_topology *t, uint32_t leaf,
                                const uint8_t uuid[16])
 {
-    uint64_t per_word = 64 * (CXLF_PAGE / sizeof(struct cxlf_entry));
     struct cxlf_leaf h = {
         .segment = {
             .magic = CXLF_LEAF_MAGIC,
@@ -27,21 +45,20 @@ static struct cxlf_leaf layout(const struct cxlf_topology *t, uint32_t leaf,
         },
         .leaves = t->leaves,
         .shards = t->shards,
-        .lines = cxlf_topology_shard_lines(t),
         .counters_offset = CXLF_PAGE,
     };
+    uint64_t end;
 
     memcpy(h.segment.uuid, uuid, 16);
-    h.touched_words = round_up(h.lines, per_word) / per_word;
-    h.touched_offset = h.counters_offset +
+    h.mailbox_offset = h.counters_offset +
         round_up((uint64_t)t->shards * t->hosts *
                  sizeof(struct cxlf_counters), CXLF_PAGE);
-    /* A page for each shard's map keeps shards off each other's lines. */
-    h.touched_words = round_up(h.touched_words, CXLF_PAGE / 8);
-    h.entries_offset = h.touched_offset +
-        round_up(t->shards * h.touched_words * 8, CXLF_PAGE);
-    h.segment.size = h.entries_offset +
-        round_up(t->shards * h.lines * sizeof(struct cxlf_entry), CXLF_PAGE);
+    end = h.mailbox_offset +
+        round_up(t->hosts * sizeof(struct cxlf_mailbox), CXLF_PAGE);
+    for (int kind = 0; kind < CXLF_UNITS; kind++) {
+        end = place_table(&h, t, kind, end);
+    }
+    h.segment.size = end;
     return h;
 }
 
@@ -98,12 +115,17 @@ bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
     if (!check(&have, &want, size, why)) {
         return false;
     }
-    d->lines = want.lines;
-    d->leaf[leaf] = (struct cxlf_shards) {
-        .counters = (void *)(base + want.counters_offset),
-        .touched = (void *)(base + want.touched_offset),
-        .touched_words = want.touched_words,
-        .entries = (void *)(base + want.entries_offset),
-    };
+    d->leaf[leaf].counters = (void *)(base + want.counters_offset);
+    d->leaf[leaf].mailboxes = (void *)(base + want.mailbox_offset);
+    for (int kind = 0; kind < CXLF_UNITS; kind++) {
+        const struct cxlf_table_layout *l = &want.table[kind];
+
+        d->units[kind] = l->units;
+        d->touched_words[kind] = l->touched_words;
+        d->leaf[leaf].table[kind] = (struct cxlf_table_view) {
+            .touched = (void *)(base + l->touched_offset),
+            .entries = (void *)(base + l->entries_offset),
+        };
+    }
     return true;
 }

@@ -43,6 +43,11 @@ bool cxlf_topology_check(const struct cxlf_topology *t, const char **why)
         *why = "'gfams' must be 1 to 8";
         return false;
     }
+    if (cxlf_topology_units(t, CXLF_PAGE_UNIT) >= UINT32_MAX) {
+        *why = "the pages of all GFAM devices are too many for the shards: "
+               "raise 'leaves' or 'shards', or lower 'bulk'";
+        return false;
+    }
     for (uint32_t i = 0; i < t->gfams; i++) {
         if (!check_gfam(&t->gfam[i], t->leaves, why)) {
             return false;
@@ -57,35 +62,52 @@ bool cxlf_topology_check(const struct cxlf_topology *t, const char **why)
     return true;
 }
 
-uint64_t cxlf_topology_shard_lines(const struct cxlf_topology *t)
+/* Bytes of a device that have units of this kind. */
+static uint64_t covered(const struct cxlf_gfam *g, enum cxlf_kind kind)
+{
+    return kind == CXLF_LINE_UNIT ? g->hot : g->hot + g->bulk;
+}
+
+uint64_t cxlf_topology_units(const struct cxlf_topology *t,
+                             enum cxlf_kind kind)
 {
     uint64_t pages = 0;
     uint64_t shards = (uint64_t)t->leaves * t->shards;
 
     for (uint32_t i = 0; i < t->gfams; i++) {
-        pages += t->gfam[i].hot / CXLF_PAGE;
+        pages += covered(&t->gfam[i], kind) / CXLF_PAGE;
     }
-    return (pages + shards - 1) / shards * CXLF_LINES_PER_PAGE;
+    pages = (pages + shards - 1) / shards;
+    return kind == CXLF_LINE_UNIT ? pages * CXLF_LINES_PER_PAGE : pages;
 }
 
-bool cxlf_topology_home(const struct cxlf_topology *t, uint32_t gfam,
-                        uint64_t dpa, struct cxlf_home *home)
+bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
+                        uint32_t gfam, uint64_t dpa, struct cxlf_home *home)
 {
-    /* 8 devices of 64 GiB are 2^27 pages, and 32-bit division is faster. */
+    uint64_t pages;
     uint32_t page;
 
-    if (gfam >= t->gfams || dpa >= t->gfam[gfam].hot) {
+    if (gfam >= t->gfams || dpa >= covered(&t->gfam[gfam], kind)) {
         return false;
     }
-    page = dpa / CXLF_PAGE;
+    pages = dpa / CXLF_PAGE;
     for (uint32_t i = 0; i < gfam; i++) {
-        page += t->gfam[i].hot / CXLF_PAGE;
+        pages += covered(&t->gfam[i], kind) / CXLF_PAGE;
     }
-    home->leaf = page % t->leaves;
-    page /= t->leaves;
-    home->shard = page % t->shards;
-    page /= t->shards;
-    home->line = page * CXLF_LINES_PER_PAGE +
-                 dpa % CXLF_PAGE / CXLF_LINE;
+    if (pages > UINT32_MAX) {
+        /* Only with more than 16 TiB; 32-bit division is faster. */
+        home->leaf = pages % t->leaves;
+        pages /= t->leaves;
+        home->shard = pages % t->shards;
+        page = pages / t->shards;
+    } else {
+        page = pages;
+        home->leaf = page % t->leaves;
+        page /= t->leaves;
+        home->shard = page % t->shards;
+        page /= t->shards;
+    }
+    home->unit = kind == CXLF_PAGE_UNIT ? page :
+        page * CXLF_LINES_PER_PAGE + dpa % CXLF_PAGE / CXLF_LINE;
     return true;
 }
