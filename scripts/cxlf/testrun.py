@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from . import build, cli, debian, guesttest, qemu, scripttest, ui
+from . import (build, cli, debian, guesttest, protocolcheck, qemu,
+               scripttest, ui)
 
 SANITIZE = {
     "asan": "address,undefined",
@@ -163,6 +164,8 @@ def graft(tally):
 STAGES = (
     ("unit", "unit tests of the core", lambda t: unit(t)),
     ("scripts", "tests of the scripts", scripttest.run),
+    ("model", "the protocol's models, and errors seeded in them",
+     protocolcheck.stage),
     ("graft", "the patch against each QEMU series", graft),
     ("unit-asan", "unit tests with ASan and UBSan",
      lambda t: unit(t, "asan")),
