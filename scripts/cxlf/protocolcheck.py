@@ -22,7 +22,7 @@ MEMORY = 3500
 DEPTH = 5000000
 TIMEOUT = 3600
 
-PAGES = "single_writer covered legal_entry no_orphan recovery"
+PAGES = "single_writer covered legal_entry defined_cell no_orphan recovery"
 VALUES = f"data_value {PAGES}"
 DRAINED = "responses_flow quiescence"
 LINES = "single_writer data_value covered legal_entry recovery"

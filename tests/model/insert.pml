@@ -50,6 +50,7 @@ byte crashes;
 byte ended;              /* hosts that have made all their accesses */
 
 #define B(h) (1 << (h))
+#define ID(h) (h)         /* the claimer that N names */
 #define up(h) (!(dead & B(h)))
 #define live(w) (st[w] == I || st[w] == M)
 
@@ -104,12 +105,12 @@ find:
 claim:
     /* Step 1: a free way, or a victim's. */
     if
-    :: atomic { up(h) && st[0] == FREE -> put(0, N, want, h); own = 0 }
-    :: atomic { up(h) && st[1] == FREE -> put(1, N, want, h); own = 1 }
+    :: atomic { up(h) && st[0] == FREE -> put(0, N, want, ID(h)); own = 0 }
+    :: atomic { up(h) && st[1] == FREE -> put(1, N, want, ID(h)); own = 1 }
     :: atomic { up(h) && victim(0) -> put(0, FREE, 0, 0); goto find }
     :: atomic { up(h) && victim(1) -> put(1, FREE, 0, 0); goto find }
 #if WAYS > 2
-    :: atomic { up(h) && st[2] == FREE -> put(2, N, want, h); own = 2 }
+    :: atomic { up(h) && st[2] == FREE -> put(2, N, want, ID(h)); own = 2 }
     :: atomic { up(h) && victim(2) -> put(2, FREE, 0, 0); goto find }
 #endif
     /* No way: Busy. */
@@ -142,7 +143,7 @@ look:
     :: atomic { up(h) && seen != NONE && (was != N || seen < own) ->
         /* Free our own, unless somebody did. */
         if
-        :: st[own] == N && tag[own] == want && who[own] == h ->
+        :: st[own] == N && tag[own] == want && who[own] == ID(h) ->
             put(own, FREE, 0, 0)
         :: else
         fi;
@@ -152,10 +153,11 @@ look:
 move:
     /* Step 3: the event's own next state. */
     if
-    :: atomic { up(h) && st[own] == N && tag[own] == want && who[own] == h ->
+    :: atomic { up(h) && st[own] == N && tag[own] == want &&
+                who[own] == ID(h) ->
         put(own, M, want, h); own = NONE; goto had }
     :: atomic { up(h) && !(st[own] == N && tag[own] == want &&
-                           who[own] == h) ->
+                           who[own] == ID(h)) ->
         goto find }
     fi;
 

@@ -32,7 +32,7 @@
 
 #define ALL ((1 << HOSTS) - 1)
 #define B(h) (1 << (h))
-#define NOBODY 0
+#define P(h) B(h)       /* a host in the copyset */
 
 mtype = { I, S, E, L, S_E, E_E, E_S, S_I, E_I, L_I };
 /* What a host is in the middle of, under its lock for this page. */
@@ -84,7 +84,7 @@ bit val[HOSTS];
 #endif
 
 #define up(h) (!(dead & B(h)))
-#define has(h) (set & B(h))
+#define has(h) (set & P(h))
 #define runs(h) (up(h) && !drain)
 #define locked(h) (ag[h] != idle || vc[h] != idle)
 #define transient (st == S_E || st == E_E || st == E_S || st == S_I || \
@@ -92,7 +92,7 @@ bit val[HOSTS];
 
 /* Properties, by the document's names; see Monitor. */
 hidden byte single_writer, data_value, covered, no_orphan, responses_flow,
-    quiescence, recovery, legal_entry, lines_or_page;
+    quiescence, recovery, legal_entry, lines_or_page, defined_cell;
 
 #ifdef DATA
 #define fill(h) val[h] = mem
@@ -113,7 +113,7 @@ inline become(s, q, c)
 
 inline drop(h)
 {
-    set = set & ~B(h);
+    set = set & ~P(h);
     if
     :: set == 0 -> become(I, 0, 0)
     :: else
@@ -124,8 +124,8 @@ inline drop(h)
 inline ev_load(h)
 {
     if
-    :: st == I -> become(S, 0, B(h))
-    :: st == S -> set = set | B(h)
+    :: st == I -> become(S, 0, P(h))
+    :: st == S -> set = set | P(h)
     :: st == E && !has(h) -> st = E_S; req = h; send(h)
     :: else             /* a hit, or Busy */
     fi
@@ -134,10 +134,10 @@ inline ev_load(h)
 inline ev_own(h)
 {
     if
-    :: st == I -> become(E, 0, B(h))
-    :: st == S && set == B(h) -> st = E
-    :: st == S && set != B(h) ->
-        become(S_E, h, set & ~B(h)); send(h)
+    :: st == I -> become(E, 0, P(h))
+    :: st == S && set == P(h) -> st = E
+    :: st == S && set != P(h) ->
+        become(S_E, h, set & ~P(h)); send(h)
     :: st == E && !has(h) -> st = E_E; req = h; send(h)
     :: else
     fi
@@ -150,13 +150,13 @@ inline ev_rsp_i(h)
     :: (st == S || st == S_I || st == E_I) && has(h) -> drop(h)
     :: st == E && has(h) -> become(I, 0, 0)
     :: st == S_E && has(h) ->
-        set = set & ~B(h);
+        set = set & ~P(h);
         if
-        :: set == 0 -> become(E, 0, B(req))
+        :: set == 0 -> become(E, 0, P(req))
         :: else
         fi
-    :: st == E_E && has(h) -> become(E, 0, B(req))
-    :: st == E_S && has(h) -> become(S, 0, B(req))
+    :: st == E_E && has(h) -> become(E, 0, P(req))
+    :: st == E_S && has(h) -> become(S, 0, P(req))
     :: else             /* stale */
     fi
 }
@@ -165,7 +165,7 @@ inline ev_rsp_s(h)
 {
     if
     :: st == E && has(h) -> st = S
-    :: st == E_S && has(h) -> become(S, 0, set | B(req))
+    :: st == E_S && has(h) -> become(S, 0, set | P(req))
     :: else             /* stale */
     fi
 }
@@ -311,6 +311,8 @@ end:
     :: atomic { runs(h) && !locked(h) && (map[h] || has(h)) ->
         vc[h] = evict; give(h); forget(h); map[h] = 0 }
     :: atomic { up(h) && vc[h] == evict ->
+        defined_cell = (has(h) || (st == S_E && req == h));
+        assert(defined_cell);
         ev_rsp_i(h); vc[h] = idle; step(h) }
 
 #ifdef DATA
@@ -459,7 +461,7 @@ end:
 /* A requester that upgrades keeps its read-only mapping. */
 #define C(h) (map[h] == 0 || has(h) || (st == S_E && req == h && map[h] == 1))
 /* A writable mapping is the owner's. */
-#define O(h) (map[h] != 2 || (set == B(h) && \
+#define O(h) (map[h] != 2 || (set == P(h) && \
               (st == E || st == E_E || st == E_S || st == E_I)))
 #define NAMED (known & (set | (transient -> B(req) : 0)))
 
