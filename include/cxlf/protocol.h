@@ -60,8 +60,7 @@ enum cxlf_action {
     CXLF_A_ADD       = 1 << 4,  /* the host joins the copyset */
     CXLF_A_ONLY      = 1 << 5,  /* the host becomes the only holder */
     CXLF_A_DROP      = 1 << 6,  /* the host leaves the copyset */
-    CXLF_A_GRANT     = 1 << 7,  /* the requester joins the copyset, once the
-                                   last answer is there */
+    CXLF_A_GRANT     = 1 << 7,  /* with the last answer, the requester joins */
     CXLF_A_BUSY      = 1 << 8,  /* another transaction runs: come again */
     CXLF_A_STALE     = 1 << 9,  /* an answer to a snoop that is over */
     CXLF_A_READ_HIT  = 1 << 10,

@@ -164,8 +164,8 @@ def graft(tally):
 STAGES = (
     ("unit", "unit tests of the core", lambda t: unit(t)),
     ("scripts", "tests of the scripts", scripttest.run),
-    ("model", "the protocol's models, and errors seeded in them",
-     protocolcheck.stage),
+    ("protocol", "the core and the models explored, and errors seeded in "
+     "them", protocolcheck.stage),
     ("graft", "the patch against each QEMU series", graft),
     ("unit-asan", "unit tests with ASan and UBSan",
      lambda t: unit(t, "asan")),

@@ -267,10 +267,12 @@ static void test_last_sharer(void)
     struct cxlf_line line = { CXLF_S, 0, 0x2 }, next;
     unsigned actions;
 
-    g_assert_true(cxlf_step(CXLF_LINE_UNIT, line, 1, CXLF_EVICT, &next, &actions));
+    g_assert_true(cxlf_step(CXLF_LINE_UNIT, line, 1, CXLF_EVICT, &next,
+                            &actions));
     g_assert_cmpuint(next.state, ==, CXLF_I);
     line.holders = 0x6;
-    g_assert_true(cxlf_step(CXLF_LINE_UNIT, line, 1, CXLF_DEATH, &next, &actions));
+    g_assert_true(cxlf_step(CXLF_LINE_UNIT, line, 1, CXLF_DEATH, &next,
+                            &actions));
     g_assert_cmpuint(next.state, ==, CXLF_S);
     g_assert_cmphex(next.holders, ==, 0x4);
 }
