@@ -95,6 +95,7 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp);
 void cxl_fabric_leave(CXLFabric *f);
 
 /* fabric-wire.c */
+int cxl_fabric_connect(const char *path, bool wait);
 bool cxl_fabric_send(QIOChannelSocket *sioc, uint16_t type,
                      const struct iovec *payload, size_t pieces, int fd,
                      Error **errp);

@@ -11,17 +11,29 @@
 #include "fabric-internal.h"
 #include "trace.h"
 
-static bool set_timeouts(QIOChannelSocket *sioc, Error **errp)
+static bool connect_to_owner(CXLFabric *f, Error **errp)
 {
-    struct timeval limit = { .tv_sec = CXL_FABRIC_JOIN_SECONDS };
+    ERRP_GUARD();
+    int fd = cxl_fabric_connect(f->socket, true);
 
-    if (setsockopt(sioc->fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
-                   sizeof(limit)) < 0 ||
-        setsockopt(sioc->fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
-                   sizeof(limit)) < 0) {
-        error_setg_errno(errp, errno, "cannot bound the wait for the owner");
+    if (fd < 0 && errno == EAGAIN) {
+        error_setg(errp, "'socket': the owner at '%s' did not answer within "
+                   "%d seconds", f->socket, CXL_FABRIC_JOIN_SECONDS);
         return false;
     }
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "'socket': cannot connect to '%s'",
+                         f->socket);
+        error_append_hint(errp, "Start the fabric's owner (listen=on) "
+                          "first.\n");
+        return false;
+    }
+    f->channel = qio_channel_socket_new_fd(fd, errp);
+    if (!f->channel) {
+        close(fd);
+        return false;
+    }
+    qio_channel_set_name(QIO_CHANNEL(f->channel), "cxl-fabric");
     return true;
 }
 
@@ -215,10 +227,6 @@ static bool is_our_own(const char *socket)
 bool cxl_fabric_join(CXLFabric *f, Error **errp)
 {
     ERRP_GUARD();
-    SocketAddress address = {
-        .type = SOCKET_ADDRESS_TYPE_UNIX,
-        .u.q_unix.path = f->socket,
-    };
     struct cxlf_topology wanted;
     uint32_t segments;
 
@@ -232,16 +240,10 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
                    f->socket);
         return false;
     }
-    f->channel = qio_channel_socket_new();
-    qio_channel_set_name(QIO_CHANNEL(f->channel), "cxl-fabric");
-    if (qio_channel_socket_connect_sync(f->channel, &address, errp) < 0) {
-        error_prepend(errp, "'socket': ");
-        error_append_hint(errp, "Start the fabric's owner (listen=on) "
-                          "first.\n");
+    if (!connect_to_owner(f, errp)) {
         return false;
     }
-    if (!set_timeouts(f->channel, errp) ||
-        !send_join(f, f->topology_file ? &wanted : NULL, errp) ||
+    if (!send_join(f, f->topology_file ? &wanted : NULL, errp) ||
         !receive_welcome(f, &segments, errp)) {
         goto fail;
     }

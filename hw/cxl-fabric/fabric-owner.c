@@ -422,13 +422,15 @@ static void on_connect(QIONetListener *listener, QIOChannelSocket *sioc,
 }
 
 /* QEMU's listeners take a path over; one that answers is in use. */
-static bool is_listened_at(SocketAddress *address)
+static bool is_listened_at(const char *path)
 {
-    QIOChannelSocket *probe = qio_channel_socket_new();
-    bool answers = qio_channel_socket_connect_sync(probe, address, NULL) == 0;
+    int fd = cxl_fabric_connect(path, false);
 
-    object_unref(OBJECT(probe));
-    return answers;
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    return errno == EAGAIN;     /* nobody could ask if nobody listened */
 }
 
 bool cxl_fabric_listen(CXLFabric *f, Error **errp)
@@ -438,7 +440,7 @@ bool cxl_fabric_listen(CXLFabric *f, Error **errp)
         .u.q_unix.path = f->socket,
     };
 
-    if (is_listened_at(&address)) {
+    if (is_listened_at(f->socket)) {
         error_setg(errp, "'socket': another process listens at '%s'; choose "
                    "another path, or leave 'listen' out to join", f->socket);
         return false;

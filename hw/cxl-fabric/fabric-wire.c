@@ -6,8 +6,40 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/cutils.h"
 #include "qemu/iov.h"
+#include "qemu/sockets.h"
 #include "fabric-internal.h"
+
+/*
+ * Connect to @path.  Whoever listens there may be stopped and its queue full:
+ * a connection waits CXL_FABRIC_JOIN_SECONDS at most, here and in all that
+ * follows on it; without @wait not at all.
+ * Returns a descriptor, or -1 with errno set (EAGAIN: its queue is full).
+ */
+int cxl_fabric_connect(const char *path, bool wait)
+{
+    struct timeval limit = { .tv_sec = CXL_FABRIC_JOIN_SECONDS };
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    int fd = qemu_socket(AF_UNIX, SOCK_STREAM, 0), error;
+
+    if (fd < 0) {
+        return -1;
+    }
+    pstrcpy(un.sun_path, sizeof(un.sun_path), path);
+    if (!wait) {
+        qemu_socket_set_nonblock(fd);
+    }
+    if (!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) &&
+        !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+        !connect(fd, (struct sockaddr *)&un, sizeof(un))) {
+        return fd;
+    }
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
 
 /*
  * Send one message.  A peer whose socket buffer is full is not reading: that

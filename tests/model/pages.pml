@@ -143,7 +143,7 @@ inline ev_own(h)
     fi
 }
 
-/* RspI; Evict, and Death of one who has not answered, are the same. */
+/* RspI; Evict and Death of one who has not answered are the same. */
 inline ev_rsp_i(h)
 {
     if
@@ -158,6 +158,17 @@ inline ev_rsp_i(h)
     :: st == E_E && has(h) -> become(E, 0, P(req))
     :: st == E_S && has(h) -> become(S, 0, P(req))
     :: else             /* stale */
+    fi
+}
+
+/* An upgrade's requester gives up what it holds, and its request with it. */
+inline ev_evict(h)
+{
+    if
+    :: st == S_E && req == h -> become(S, 0, set)
+    :: else ->
+        defined_cell = has(h); assert(defined_cell);
+        ev_rsp_i(h)
     fi
 }
 
@@ -308,12 +319,11 @@ end:
         map[h] = 2; vc[h] = idle; step(h) }
 
     /* It gives the page up by itself. */
-    :: atomic { runs(h) && !locked(h) && (map[h] || has(h)) ->
+    :: atomic { runs(h) && !locked(h) &&
+                (map[h] || has(h) || (st == S_E && req == h)) ->
         vc[h] = evict; give(h); forget(h); map[h] = 0 }
     :: atomic { up(h) && vc[h] == evict ->
-        defined_cell = (has(h) || (st == S_E && req == h));
-        assert(defined_cell);
-        ev_rsp_i(h); vc[h] = idle; step(h) }
+        ev_evict(h); vc[h] = idle; step(h) }
 
 #ifdef DATA
     /* Native accesses: they ask nobody. */

@@ -162,6 +162,36 @@ static void test_socket(void)
     qtest_quit(qts);
 }
 
+/* Somebody listens and never accepts, and its queue is full. */
+static void test_stuck_listener(void)
+{
+    g_autofree char *path = cxlf_socket_path();
+    g_autofree char *json = g_strdup_printf("'listen': true, 'socket': '%s'",
+                                            path);
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), clients[8], count = 0;
+    QTestState *qts = start();
+
+    g_strlcpy(un.sun_path, path, sizeof(un.sun_path));
+    g_assert_cmpint(bind(listener, (struct sockaddr *)&un, sizeof(un)), ==,
+                    0);
+    g_assert_cmpint(listen(listener, 0), ==, 0);
+    do {
+        g_assert_cmpint(count, <, ARRAY_SIZE(clients));
+        clients[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    } while (!connect(clients[count++], (struct sockaddr *)&un, sizeof(un)));
+    g_assert_cmpint(errno, ==, EAGAIN);
+
+    cxlf_add_error(qts, json, "'socket': another process listens");
+
+    while (count > 0) {
+        close(clients[--count]);
+    }
+    close(listener);
+    unlink(path);
+    qtest_quit(qts);
+}
+
 /* The topology */
 
 static void test_topology_file(void)
@@ -403,6 +433,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/fabric/good", test_good);
     qtest_add_func("/cxlf/fabric/frozen", test_frozen);
     qtest_add_func("/cxlf/fabric/socket", test_socket);
+    qtest_add_func("/cxlf/fabric/stuck-listener", test_stuck_listener);
     qtest_add_func("/cxlf/fabric/topology", test_topology_file);
     qtest_add_func("/cxlf/fabric/memdev", test_memdev);
     qtest_add_func("/cxlf/fabric/memdev-exit", test_memdev_exit);
