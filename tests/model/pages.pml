@@ -16,7 +16,7 @@
  * CRASHES  how many deaths there may be
  * REJOIN   a recovered host comes back, with its old mailbox
  * DATA     cached values are modelled; needs no more hosts than 2 to be small
- * MAILBOX  see above; 3 hosts take a minute
+ * MAILBOX  see above; 3 hosts take minutes
  * DRAIN    from any state on, vCPUs stand still, all messages are lost, and no
  *          more are: then all transients must end in a bounded number of steps
  */
