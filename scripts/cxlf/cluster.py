@@ -17,6 +17,10 @@ import time
 from . import agent, guest, machine, procs, qmp, ui
 
 
+# What QEMU says when it falls over that race; see Cluster._start_again.
+QEMU_RACE = "iotlb_to_section: Assertion"
+
+
 def base_dir():
     """The folder that holds a folder for each cluster."""
     top = os.environ.get("XDG_RUNTIME_DIR")
@@ -70,6 +74,8 @@ class Cluster:
         self.started = None
         self.config = None
         self.ready = set()
+        self.commands = {}
+        self.again = set()
         self.mine = False
 
     # Places and processes
@@ -141,6 +147,7 @@ class Cluster:
         self.started = time.monotonic()
         self.config = config
         self.ready = set()
+        self.again = set()
         self._take_name()
         self.watchdog = procs.Watchdog(self._procs(), self._clean)
         if config.overlay:
@@ -157,12 +164,35 @@ class Cluster:
         else:
             for index in range(config.gfams):
                 self._make_memory(index, config.hot + config.bulk)
+        self.commands = {
+            host: machine.guest(config, host, self.place, vmlinuz, initrd)
+            for host in range(config.hosts)}
         for host in range(config.hosts):
-            name = f"host{host}"
-            procs.spawn(machine.guest(config, host, self.place, vmlinuz,
-                                      initrd),
-                        os.path.join(self._procs(), name),
-                        self.place(name + ".log"))
+            self._spawn_guest(host)
+
+    def _spawn_guest(self, host):
+        name = f"host{host}"
+        procs.spawn(self.commands[host], os.path.join(self._procs(), name),
+                    self.place(name + ".log"))
+
+    def _start_again(self, host):
+        """Start a guest once more that fell over QEMU's own race.
+
+        With several CPUs, one that changes the memory map (the kernel, when
+        it places PCI devices) can make another's access to a device fail an
+        assertion of QEMU, up to 10.2 at least; docs/architecture.md.
+        """
+        name = f"host{host}"
+        if host in self.again or QEMU_RACE not in self.tail(name + ".log"):
+            return False
+        self.again.add(host)
+        ui.note(f"host {host}: QEMU fell over its own race between CPUs "
+                f"({QEMU_RACE}); starting it once more")
+        for suffix in (".log", ".serial"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.place(name + suffix))
+        self._spawn_guest(host)
+        return True
 
     def _write_state(self, state):
         with open(self.place("state.json.part"), "w") as out:
@@ -224,6 +254,8 @@ class Cluster:
             if said.startswith("FAILED") or not self.alive(name):
                 # /init shows the kernel's last words after that line.
                 time.sleep(0.5)
+                if not self.alive(name) and self._start_again(host):
+                    continue
                 raise ui.UserError(
                     f"host {host} did not come up ("
                     f"{said if self.alive(name) else 'its QEMU ended'}); "

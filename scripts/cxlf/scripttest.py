@@ -369,6 +369,32 @@ def stale_folders():
     return wrong
 
 
+def second_start():
+    """A guest that fell over QEMU's own race starts again, once."""
+    wrong = []
+    with tempfile.TemporaryDirectory() as top, \
+            environment(XDG_RUNTIME_DIR=top):
+        one = cluster.Cluster("t")
+        os.makedirs(os.path.join(one.folder, "procs"))
+        started = os.path.join(top, "started")
+        one.commands = {1: ["touch", started]}
+        for text, again in (("out of memory", False),
+                            (cluster.QEMU_RACE, True),
+                            (cluster.QEMU_RACE, False)):
+            with open(one.place("host1.log"), "w") as out:
+                out.write(f"qemu: {text}\n")
+            if one._start_again(1) != again:
+                wrong.append(f"after '{text}': "
+                             f"{'not ' if again else ''}started again")
+            if again:
+                child = os.path.join(one.folder, "procs", "host1")
+                if not procs.Known(child).wait(10):
+                    wrong.append("the second start did not end")
+                if not os.path.exists(started):
+                    wrong.append("the second start did not happen")
+    return wrong
+
+
 # The tree
 
 def _tracked():
@@ -421,6 +447,7 @@ TESTS = (
     ("archives", archives),
     ("recycled pids", recycled_pids),
     ("stale folders", stale_folders),
+    ("second starts", second_start),
 )
 
 
