@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 
-from . import agent, cli, cluster, guest, machine, qemu, traffic, ui
+from . import agent, build, cli, cluster, guest, machine, traffic, ui
 
 OPS = ("load", "store", "xadd", "memcpy-read", "memcpy-write")
 HOT_GATE = 0.6
@@ -413,15 +413,5 @@ def main():
         raise ui.UserError(f"--ms {args.ms}: accepts 20 to 1000")
     machine.Config(smp=args.smp, leaves=args.leaves,
                    binary="/bin/true").check()
-    binary = args.qemu or qemu.make(os.path.join(qemu.TOP, "build", "qemu"))
-    bench = Bench(args, binary)
-    ok = False
-    try:
-        ok = bench.go()
-    finally:
-        if args.json:
-            bench.report.setdefault("ok", False)
-            with open(args.json, "w") as out:
-                json.dump(bench.report, out, indent=1)
-                out.write("\n")
-    return 0 if ok else 1
+    binary = args.qemu or build.everything()
+    return cli.run_reported(Bench(args, binary), args.json)

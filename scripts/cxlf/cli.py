@@ -21,6 +21,23 @@ COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
             "atomic", "atomic-retry", "atomic-misaligned", "bulk-trapped")
 
 
+def run_reported(job, path):
+    """Run job.go(), and write job.report to `path`, whatever happens.
+
+    Returns the exit status: 0 if all went well.
+    """
+    ok = False
+    try:
+        ok = job.go()
+    finally:
+        if path:
+            job.report.setdefault("ok", False)
+            with open(path, "w") as out:
+                json.dump(job.report, out, indent=1)
+                out.write("\n")
+    return 0 if ok else 1
+
+
 def add_cluster_options(parser):
     """The options that say what a cluster is to be."""
     parser.add_argument("--hosts", type=int, default=2, metavar="N",

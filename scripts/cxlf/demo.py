@@ -2,7 +2,6 @@
 """The demonstration: stock guests share one coherent memory, in figures."""
 
 import argparse
-import json
 import os
 import time
 
@@ -239,14 +238,4 @@ def main():
     machine.Config(hosts=args.hosts, smp=args.smp, leaves=args.leaves,
                    binary="/bin/true").check()
     binary = args.qemu or build.everything()
-    demo = Demo(args, binary)
-    ok = False
-    try:
-        ok = demo.go()
-    finally:
-        if args.json:
-            demo.report.setdefault("ok", False)
-            with open(args.json, "w") as out:
-                json.dump(demo.report, out, indent=1)
-                out.write("\n")
-    return 0 if ok else 1
+    return cli.run_reported(Demo(args, binary), args.json)

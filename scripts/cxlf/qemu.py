@@ -43,6 +43,7 @@ LINKS = (
     ("include/cxlf", "include/cxlf"),
     ("include/hw/cxlf", "include/hw/cxlf"),
     ("qapi/cxl-fabric.json", "hw/cxl-fabric/cxl-fabric.json"),
+    ("tests/qtest/cxlf", "tests/qtest"),
     ("configs/devices/x86_64-softmmu/cxlf.mak", "scripts/qemu/cxlf.mak"),
 )
 CONFIGURE = (
@@ -167,18 +168,13 @@ def graft(tree, farm):
             shutil.copyfile(os.path.join(tree, name), place)
         ui.run(["patch", "-p1", "--force", "--no-backup-if-mismatch",
                 "-d", farm, "-i", PATCH])
-        for there, here in LINKS + tuple(qtests()):
+        for there, here in LINKS:
             place = os.path.join(farm, there)
             os.makedirs(os.path.dirname(place), exist_ok=True)
             os.symlink(os.path.join(TOP, here), place)
         with open(marker, "w") as out:
             out.write(stamp)
     return True
-
-
-def qtests():
-    """Links of our qtest folder."""
-    return (("tests/qtest/cxlf", "tests/qtest"),)
 
 
 def _meson_path():

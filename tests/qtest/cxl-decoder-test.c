@@ -384,25 +384,9 @@ static void system_reset(CxlfHost *h)
     qtest_system_reset(h->qts);
 }
 
-/* PCI Express capability: the offset of the structure. */
-static unsigned express(CxlfHost *h, uint32_t bdf)
-{
-    unsigned at = cxlf_config_readw(h, bdf, 0x34) & 0xff;
-
-    for (int limit = 0; at && limit < 48; limit++) {
-        uint16_t header = cxlf_config_readw(h, bdf, at);
-
-        if ((header & 0xff) == 0x10) {
-            return at;
-        }
-        at = header >> 8;
-    }
-    g_assert_not_reached();
-}
-
 static bool flr(CxlfHost *h, uint32_t bdf)
 {
-    unsigned at = express(h, bdf);
+    unsigned at = cxlf_express_capability(h, bdf);
 
     if (!(cxlf_config_readl(h, bdf, at + 4) & 1u << 28)) {
         return false;

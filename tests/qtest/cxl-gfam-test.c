@@ -408,24 +408,9 @@ static void test_hot_straddle(void)
 
 /* Hot-plug: the guest's driver of the slot switches its power */
 
-static unsigned express(CxlfHost *h, uint32_t bdf)
-{
-    unsigned at = cxlf_config_readw(h, bdf, 0x34) & 0xff;
-
-    for (int limit = 0; at && limit < 48; limit++) {
-        uint16_t header = cxlf_config_readw(h, bdf, at);
-
-        if ((header & 0xff) == 0x10) {
-            return at;
-        }
-        at = header >> 8;
-    }
-    g_assert_not_reached();
-}
-
 static void slot_power(CxlfHost *h, bool on)
 {
-    unsigned slot_control = express(h, BDF_DS(0)) + 0x18;
+    unsigned slot_control = cxlf_express_capability(h, BDF_DS(0)) + 0x18;
 
     /* Power indicator [9:8]: 1 on, 3 off; power controller b10: 1 off */
     cxlf_config_writew(h, BDF_DS(0), slot_control, on ? 1 << 8 : 7 << 8);

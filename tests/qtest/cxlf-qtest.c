@@ -106,6 +106,21 @@ uint16_t cxlf_config_readw(CxlfHost *h, uint32_t bdf, unsigned offset)
     return qtest_readw(h->qts, ECAM + bdf + offset);
 }
 
+unsigned cxlf_express_capability(CxlfHost *h, uint32_t bdf)
+{
+    unsigned at = cxlf_config_readw(h, bdf, 0x34) & 0xff;
+
+    for (int limit = 0; at && limit < 48; limit++) {
+        uint16_t header = cxlf_config_readw(h, bdf, at);
+
+        if ((header & 0xff) == 0x10) {
+            return at;
+        }
+        at = header >> 8;
+    }
+    g_assert_not_reached();
+}
+
 void cxlf_config_writel(CxlfHost *h, uint32_t bdf, unsigned offset,
                         uint32_t value)
 {

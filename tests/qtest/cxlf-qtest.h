@@ -82,6 +82,10 @@ void cxlf_host_forget(CxlfHost *h);
 /* PCI configuration space: @bdf of BDF(). */
 uint32_t cxlf_config_readl(CxlfHost *h, uint32_t bdf, unsigned offset);
 uint16_t cxlf_config_readw(CxlfHost *h, uint32_t bdf, unsigned offset);
+
+/* cxlf_express_capability: offset of the PCI Express capability. */
+unsigned cxlf_express_capability(CxlfHost *h, uint32_t bdf);
+
 void cxlf_config_writel(CxlfHost *h, uint32_t bdf, unsigned offset,
                         uint32_t value);
 void cxlf_config_writew(CxlfHost *h, uint32_t bdf, unsigned offset,

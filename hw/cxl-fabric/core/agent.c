@@ -37,19 +37,31 @@ static bool is_granted(const struct cxlf_agent *a, struct cxlf_line page,
     return event == CXLF_LOAD || page.state == CXLF_E;
 }
 
-static enum cxlf_progress ask(const struct cxlf_agent *a,
-                              struct cxlf_request *r)
+/* Raise an event once; CXLF_DONE says that @m is what it did. */
+static enum cxlf_progress raise_event(const struct cxlf_agent *a,
+                                      uint32_t gfam, uint64_t dpa,
+                                      enum cxlf_event event,
+                                      struct cxlf_move *m)
 {
-    struct cxlf_move m;
-
-    switch (cxlf_page_event(a->directory, a->host, r->gfam, r->dpa, r->event,
-                            &m)) {
+    switch (cxlf_page_event(a->directory, a->host, gfam, dpa, event, m)) {
     case CXLF_OK:
-        break;
+        return CXLF_DONE;
     case CXLF_AGAIN:
         return CXLF_MORE;
     default:
         return CXLF_FAILED;
+    }
+}
+
+static enum cxlf_progress ask(const struct cxlf_agent *a,
+                              struct cxlf_request *r)
+{
+    struct cxlf_move m;
+    enum cxlf_progress progress = raise_event(a, r->gfam, r->dpa, r->event,
+                                              &m);
+
+    if (progress != CXLF_DONE) {
+        return progress;
     }
     if (m.actions & CXLF_A_BUSY) {
         return CXLF_WAIT;
@@ -163,15 +175,11 @@ static enum cxlf_progress answer(const struct cxlf_agent *a,
                                  struct cxlf_snoop *s)
 {
     struct cxlf_move m;
+    enum cxlf_progress progress = raise_event(a, s->gfam, s->dpa, s->event,
+                                              &m);
 
-    switch (cxlf_page_event(a->directory, a->host, s->gfam, s->dpa, s->event,
-                            &m)) {
-    case CXLF_OK:
-        break;
-    case CXLF_AGAIN:
-        return CXLF_MORE;
-    default:
-        return CXLF_FAILED;
+    if (progress != CXLF_DONE) {
+        return progress;
     }
     if (cxlf_is_transient(m.before.state) &&
         !cxlf_is_transient(m.after.state)) {
