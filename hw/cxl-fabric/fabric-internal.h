@@ -42,6 +42,7 @@ struct CXLFabric {
     bool listen;
     char *topology_file;
     uint32_t hosts, leaves, shards, gfams;
+    uint32_t grain, line_entries, ways;
     uint64_t hot, bulk;
     bool has_bulk;
     int32_t want_host;

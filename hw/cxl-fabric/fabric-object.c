@@ -23,6 +23,10 @@ static void topology_from_properties(CXLFabric *f, uint32_t default_hosts)
     t->leaves = f->leaves ? f->leaves : 1;
     t->shards = f->shards ? f->shards : 4;
     t->gfams = f->gfams ? f->gfams : 1;
+    t->grain = f->grain;
+    t->line_entries = f->line_entries;
+    t->ways = f->ways;
+    cxlf_topology_fill(t);
     for (uint32_t i = 0; i < MIN(t->gfams, CXLF_MAX_GFAMS); i++) {
         t->gfam[i] = (struct cxlf_gfam) {
             .hot = f->hot ? f->hot : 256 * MiB,
@@ -40,6 +44,8 @@ static const char *owners_property(CXLFabric *f)
 {
     return f->hosts ? "hosts" : f->leaves ? "leaves" :
            f->shards ? "shards" : f->gfams ? "gfams" :
+           f->grain ? "grain" : f->line_entries ? "line-entries" :
+           f->ways ? "ways" :
            f->hot ? "hot" : f->has_bulk ? "bulk" : NULL;
 }
 
@@ -219,6 +225,13 @@ static CXLFabricNumber numbers[] = {
       "Directory shards of each leaf (owner only)" },
     { "gfams", offsetof(CXLFabric, gfams), CXLF_MAX_GFAMS,
       "Number of GFAM devices (owner only)" },
+    { "grain", offsetof(CXLFabric, grain), CXLF_PAGE,
+      "Bytes that a directory entry for lines covers (owner only)" },
+    { "line-entries", offsetof(CXLFabric, line_entries), 1u << 30,
+      "Directory entries for lines of each shard; without it one for each "
+      "line of HOT (owner only)" },
+    { "ways", offsetof(CXLFabric, ways), CXLF_MAX_WAYS,
+      "Entries of a set of a finite directory (owner only)" },
 };
 
 static void get_number(Object *obj, Visitor *v, const char *name,

@@ -34,6 +34,10 @@ static CxlFabricCounters *counters(CXLFabric *f, int leaf, int shard,
         .atomic_retry = n[CXLF_ATOMIC_RETRY],
         .atomic_misaligned = n[CXLF_ATOMIC_MISALIGNED],
         .bulk_trapped = n[CXLF_BULK_TRAPPED],
+        .victim = n[CXLF_VICTIM],
+        .bisnp_spurious = n[CXLF_BISNP_SPURIOUS],
+        .no_room = n[CXLF_NO_ROOM],
+        .withheld = n[CXLF_WITHHELD_ACCESS],
     };
     return c;
 }

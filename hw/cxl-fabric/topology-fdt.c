@@ -44,17 +44,26 @@ static bool is_node(const char *name, const char *prefix)
 }
 
 /* Which numbers of a kind of node have been seen. */
-static bool see(uint64_t *seen, uint32_t number, uint32_t limit)
+typedef struct Seen {
+    uint64_t bits[(CXLF_MAX_HOSTS + 63) / 64];
+    uint32_t highest, count;
+} Seen;
+
+static bool see(Seen *seen, uint32_t number, uint32_t limit)
 {
-    if (number >= limit || *seen & 1ull << number) {
+    uint64_t bit = 1ull << number % 64;
+
+    if (number >= limit || seen->bits[number / 64] & bit) {
         return false;
     }
-    *seen |= 1ull << number;
+    seen->bits[number / 64] |= bit;
+    seen->highest = number > seen->highest ? number : seen->highest;
+    seen->count++;
     return true;
 }
 
 static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
-                      uint64_t seen[3], const char **why)
+                      Seen seen[3], const char **why)
 {
     const char *name = fdt_get_name(fdt, node, NULL);
     uint32_t number;
@@ -64,7 +73,7 @@ static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
         return false;
     }
     if (is_node(name, "leaf")) {
-        *why = "topology: leaf@N: 'reg' must be 0 to 7, each once";
+        *why = "topology: leaf@N: 'reg' must be 0 to 3f (63), each once";
         return see(&seen[0], number, CXLF_MAX_LEAVES);
     }
     if (is_node(name, "gfam")) {
@@ -76,8 +85,8 @@ static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
                get_u64(fdt, node, "bulk-size", &t->gfam[number].bulk);
     }
     if (is_node(name, "host")) {
-        *why = "topology: host@N: 'reg' must be 0 to 61, each once, with "
-               "'leaf' (one cell)";
+        *why = "topology: host@N: 'reg' must be 0 to ffe (4094), each once, "
+               "with 'leaf' (one cell)";
         return see(&seen[2], number, CXLF_MAX_HOSTS) &&
                get_u32(fdt, node, "leaf", &t->host_leaf[number]);
     }
@@ -86,16 +95,42 @@ static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
 }
 
 /* Numbers must run from 0 without a gap; returns how many there are. */
-static bool count(uint64_t seen, uint32_t *n)
+static bool count(const Seen *seen, uint32_t *n)
 {
-    *n = __builtin_popcountll(seen);
-    return (seen & (seen + 1)) == 0;
+    *n = seen->count;
+    return seen->count == 0 || seen->highest == seen->count - 1;
+}
+
+/* What may be left out; the names are those of docs/topology.md. */
+static bool read_directory(const void *fdt, struct cxlf_topology *t,
+                           const char **why)
+{
+    const struct {
+        const char *name;
+        uint32_t *value;
+    } numbers[] = {
+        { "grain", &t->grain },
+        { "line-entries", &t->line_entries },
+        { "ways", &t->ways },
+    };
+
+    for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (fdt_getprop(fdt, 0, numbers[i].name, NULL) &&
+            !get_u32(fdt, 0, numbers[i].name, numbers[i].value)) {
+            *why = "topology: 'grain', 'line-entries' and 'ways' of the root "
+                   "must each be one cell";
+            return false;
+        }
+    }
+    t->tiers = fdt_getprop(fdt, 0, "tiers", NULL) != NULL;
+    cxlf_topology_fill(t);
+    return true;
 }
 
 bool cxlf_topology_read(const void *blob, size_t size,
                         struct cxlf_topology *t, const char **why)
 {
-    uint64_t seen[3] = { 0 };
+    Seen seen[3] = { 0 };
     int node;
 
     memset(t, 0, sizeof(*t));
@@ -117,13 +152,16 @@ bool cxlf_topology_read(const void *blob, size_t size,
         *why = "topology: the root has no 'shards' of one cell";
         return false;
     }
+    if (!read_directory(blob, t, why)) {
+        return false;
+    }
     fdt_for_each_subnode(node, blob, 0) {
         if (!read_node(blob, node, t, seen, why)) {
             return false;
         }
     }
-    if (!count(seen[0], &t->leaves) || !count(seen[1], &t->gfams) ||
-        !count(seen[2], &t->hosts)) {
+    if (!count(&seen[0], &t->leaves) || !count(&seen[1], &t->gfams) ||
+        !count(&seen[2], &t->hosts)) {
         *why = "topology: 'reg' of leaves, gfams and hosts must each run "
                "from 0 without a gap";
         return false;
@@ -168,6 +206,22 @@ static int write_nodes(const struct cxlf_topology *t, void *fdt)
     return error;
 }
 
+static int write_directory(const struct cxlf_topology *t, void *fdt)
+{
+    int error = fdt_property_u32(fdt, "grain", cxlf_topology_grain(t));
+
+    if (t->line_entries) {
+        error = error ? error : fdt_property_u32(fdt, "line-entries",
+                                                 t->line_entries);
+        error = error ? error : fdt_property_u32(fdt, "ways",
+                                                 cxlf_topology_ways(t));
+    }
+    if (t->tiers) {
+        error = error ? error : fdt_property(fdt, "tiers", NULL, 0);
+    }
+    return error;
+}
+
 size_t cxlf_topology_write(const struct cxlf_topology *t, void *fdt,
                            size_t capacity)
 {
@@ -180,6 +234,7 @@ size_t cxlf_topology_write(const struct cxlf_topology *t, void *fdt,
     error = error ? error : fdt_property_u32(fdt, "#address-cells", 1);
     error = error ? error : fdt_property_u32(fdt, "#size-cells", 0);
     error = error ? error : fdt_property_u32(fdt, "shards", t->shards);
+    error = error ? error : write_directory(t, fdt);
     error = error ? error : write_nodes(t, fdt);
     error = error ? error : fdt_end_node(fdt);
     error = error ? error : fdt_finish(fdt);

@@ -17,18 +17,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    1u
+#define CXLF_ABI_VERSION    2u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 
 /* Limits, each of which some field of this layout rests on. */
-#define CXLF_MAX_HOSTS      62      /* bits of an exact copyset */
-#define CXLF_MAX_LEAVES     8
+#define CXLF_MAX_HOSTS      4095    /* 12 bits, less the 0 of a copyset */
+#define CXLF_MAX_LEAVES     64
 #define CXLF_MAX_SHARDS     16      /* of one leaf */
 #define CXLF_MAX_GFAMS      8
 #define CXLF_LINE           64      /* bytes of a HOT line */
 #define CXLF_PAGE           4096
 #define CXLF_LINES_PER_PAGE (CXLF_PAGE / CXLF_LINE)
+#define CXLF_MIN_WAYS       2       /* of a set of a finite directory */
+#define CXLF_MAX_WAYS       16
 /* The capacity unit of CXL decoders (CXL r3.1 section 8.2.4.20). */
 #define CXLF_CAPACITY_UNIT  (256ull << 20)
 /* A shard's line number must fit the 32-bit tag of its directory entry. */
@@ -51,12 +53,16 @@ enum cxlf_counter {
     CXLF_ATOMIC_RETRY,
     CXLF_ATOMIC_MISALIGNED,
     CXLF_BULK_TRAPPED,
+    CXLF_VICTIM,            /* recalled to make room in a finite directory */
+    CXLF_BISNP_SPURIOUS,    /* received for a unit, but not for a line held */
+    CXLF_NO_ROOM,           /* an insertion found no way to use */
+    CXLF_WITHHELD_ACCESS,   /* its leaf was not up */
     CXLF_COUNTERS
 };
 
 struct cxlf_counters {
-    /* Two cache lines, because some processors fetch lines in pairs. */
-    _Alignas(128) uint64_t count[16];
+    /* Pairs of cache lines, because some processors fetch them so. */
+    _Alignas(128) uint64_t count[32];
 };
 
 /*
@@ -65,13 +71,14 @@ struct cxlf_counters {
  *
  * word     4:0   state (enum cxlf_state)
  *          5     zero
- *          17:6  requester: whose transaction a transient state is of
+ *          17:6  requester: whose transaction a transient state is of, who
+ *                claimed an entry in N, else 0
  *          31:18 generation: one more at every change of the entry
  *          63:32 tag: number of the unit in the shard, plus one; 0 = never
  *                used
- * copyset 61:0   holders, one bit each (exact encoding); in a transient
- *                state those who have not answered yet
- *         63:62  encoding: 0 = exact; the others are reserved
+ * copyset        holders (cxlf/copyset.h); in a transient state those who
+ *                have not answered yet; in F the epoch in which the entry
+ *                was freed, 0 when nobody can have used it
  */
 struct cxlf_entry {
     _Alignas(16) uint64_t word;
@@ -101,17 +108,18 @@ struct cxlf_segment {
 
 /* What an entry is about; holders of lines are trapped, of pages mapped. */
 enum cxlf_kind {
-    CXLF_LINE_UNIT,     /* 64 bytes of HOT */
+    CXLF_LINE_UNIT,     /* a grain, 64 bytes or more: topology.h */
     CXLF_PAGE_UNIT,     /* 4 KiB of HOT or BULK */
     CXLF_UNITS
 };
 
 /* The directory of one kind of unit in a leaf's segment. */
 struct cxlf_table_layout {
-    uint64_t units;             /* entries of each shard */
+    uint64_t entries;           /* of each shard */
     uint64_t touched_words;     /* of each shard's touched map */
     uint64_t touched_offset;    /* uint64_t[shards][touched_words] */
-    uint64_t entries_offset;    /* struct cxlf_entry[shards][units] */
+    uint64_t entries_offset;    /* struct cxlf_entry[shards][entries] */
+    uint64_t presence_offset;   /* uint64_t[shards][entries][hosts], or 0 */
 };
 
 /*
@@ -124,11 +132,35 @@ struct cxlf_mailbox {
     _Alignas(128) uint64_t slot[CXLF_MAILBOX_SLOTS];
 };
 
-/* A leaf's segment: header, counters, mailboxes, directory. */
+enum cxlf_leaf_state {
+    CXLF_LEAF_REBUILDING,   /* new, or returned: hosts re-enter their logs */
+    CXLF_LEAF_UP,
+    CXLF_LEAF_DOWN,
+    CXLF_LEAF_STATES
+};
+
+/* What changes while a leaf lives; cxlf/leaf.h. */
+struct cxlf_leaf_live {
+    _Alignas(128) uint64_t epoch;   /* of quiescent points; from 2 on */
+    _Alignas(128) uint32_t state;   /* enum cxlf_leaf_state */
+    uint32_t incarnation;           /* one more at each return */
+    uint64_t rebuilt[64];           /* a bit for each host */
+};
+
+/* How many accesses of a host are under way, by the parity of their epoch. */
+struct cxlf_inside {
+    _Alignas(128) uint32_t count[2];
+};
+
+/* A leaf's segment: header, live part, counters, mailboxes, directory. */
 struct cxlf_leaf {
     struct cxlf_segment segment;
     uint32_t leaves;            /* of the fabric */
     uint32_t shards;            /* of this leaf */
+    uint32_t grain;             /* bytes of a line unit */
+    uint32_t ways;              /* of a finite directory of lines, or 0 */
+    uint64_t live_offset;       /* struct cxlf_leaf_live */
+    uint64_t inside_offset;     /* struct cxlf_inside[hosts] */
     uint64_t counters_offset;   /* struct cxlf_counters[shards][hosts] */
     uint64_t mailbox_offset;    /* struct cxlf_mailbox[hosts] */
     struct cxlf_table_layout table[CXLF_UNITS];
@@ -164,8 +196,8 @@ struct cxlf_fabric {
 #define CXLF_ASSERT_SIZE(type, size) \
     static_assert(sizeof(struct type) == (size), "ABI: size of " #type)
 
-CXLF_ASSERT_SIZE(cxlf_counters, 128);
-static_assert(CXLF_COUNTERS <= 16, "ABI: counters fit their block");
+CXLF_ASSERT_SIZE(cxlf_counters, 256);
+static_assert(CXLF_COUNTERS <= 32, "ABI: counters fit their block");
 CXLF_ASSERT_SIZE(cxlf_entry, 16);
 CXLF_ASSERT_AT(cxlf_entry, word, 0);
 CXLF_ASSERT_AT(cxlf_entry, copyset, 8);
@@ -177,14 +209,23 @@ CXLF_ASSERT_AT(cxlf_segment, size, 16);
 CXLF_ASSERT_AT(cxlf_segment, uuid, 24);
 CXLF_ASSERT_AT(cxlf_segment, index, 40);
 CXLF_ASSERT_AT(cxlf_segment, hosts, 44);
-CXLF_ASSERT_SIZE(cxlf_table_layout, 32);
+CXLF_ASSERT_SIZE(cxlf_table_layout, 40);
 CXLF_ASSERT_SIZE(cxlf_mailbox, 512);
-CXLF_ASSERT_SIZE(cxlf_leaf, 136);
+CXLF_ASSERT_SIZE(cxlf_leaf_live, 768);
+CXLF_ASSERT_AT(cxlf_leaf_live, state, 128);
+CXLF_ASSERT_AT(cxlf_leaf_live, incarnation, 132);
+CXLF_ASSERT_AT(cxlf_leaf_live, rebuilt, 136);
+CXLF_ASSERT_SIZE(cxlf_inside, 128);
+CXLF_ASSERT_SIZE(cxlf_leaf, 176);
 CXLF_ASSERT_AT(cxlf_leaf, leaves, 48);
 CXLF_ASSERT_AT(cxlf_leaf, shards, 52);
-CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 56);
-CXLF_ASSERT_AT(cxlf_leaf, mailbox_offset, 64);
-CXLF_ASSERT_AT(cxlf_leaf, table, 72);
+CXLF_ASSERT_AT(cxlf_leaf, grain, 56);
+CXLF_ASSERT_AT(cxlf_leaf, ways, 60);
+CXLF_ASSERT_AT(cxlf_leaf, live_offset, 64);
+CXLF_ASSERT_AT(cxlf_leaf, inside_offset, 72);
+CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 80);
+CXLF_ASSERT_AT(cxlf_leaf, mailbox_offset, 88);
+CXLF_ASSERT_AT(cxlf_leaf, table, 96);
 CXLF_ASSERT_SIZE(cxlf_host, 16);
 CXLF_ASSERT_AT(cxlf_host, state, 0);
 CXLF_ASSERT_AT(cxlf_host, pid, 4);

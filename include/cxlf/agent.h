@@ -21,6 +21,7 @@
 #define CXLF_AGENT_H
 
 #include "cxlf/directory.h"
+#include "cxlf/log.h"
 #include "cxlf/mailbox.h"
 
 /* What an agent does outside of shared memory; given by its caller. */
@@ -40,6 +41,7 @@ struct cxlf_agent {
     struct cxlf_directory *directory;
     const struct cxlf_agent_io *io;
     unsigned host;
+    struct cxlf_log *log;   /* of what it has mapped; NULL: none is kept */
 };
 
 enum cxlf_progress {
@@ -47,6 +49,9 @@ enum cxlf_progress {
     CXLF_WAIT,      /* call again after a message, or a time of patience */
     CXLF_DONE,
     CXLF_FAILED,    /* no such page, or a corrupted entry */
+    CXLF_LOST,      /* the page is poisoned */
+    CXLF_LINES,     /* the page is tracked by lines: access those */
+    CXLF_FULL,      /* the log is full: evict a page, then ask again */
 };
 
 enum cxlf_request_phase {
@@ -54,14 +59,25 @@ enum cxlf_request_phase {
     CXLF_POST,      /* post the snoops */
     CXLF_AWAIT,     /* until the entry grants */
     CXLF_INSTALL,   /* map; no snoop may be handled before this is done */
+    CXLF_ZAP,       /* eviction: take the mapping away, then raise Evict */
+    CXLF_QUIESCE,   /* demotion: until nobody is inside any more */
+    CXLF_TAKE,      /* demotion: take each line, then raise Demoted */
 };
 
+/*
+ * What a host wants of a page: CXLF_LOAD or CXLF_OWN, to map it; CXLF_EVICT,
+ * to give it up (phase CXLF_ZAP first); CXLF_RECALL, that nobody has it, by
+ * page or by lines (demotion); CXLF_PROMOTE, that it is tracked by lines.
+ */
 struct cxlf_request {
     uint32_t gfam;
     uint64_t dpa;
-    uint8_t event;          /* CXLF_LOAD, CXLF_OWN or CXLF_RECALL */
+    uint8_t event;          /* enum cxlf_event, as above */
     uint8_t phase;          /* enum cxlf_request_phase; begins as CXLF_ASK */
-    uint64_t to_post;       /* hosts whose snoop is not posted yet */
+    uint8_t recall;         /* a promotion's recall is under way */
+    uint8_t line;           /* CXLF_TAKE: the next line to take */
+    uint64_t to_post;       /* copyset: whose snoop is not posted yet */
+    uint64_t epoch;         /* CXLF_QUIESCE: when lines were given up */
 };
 
 /* cxlf_request_step: one step towards a page that this host wants. */

@@ -22,7 +22,7 @@
 #define CXLF_WIRE_MAGIC     0x46584c43u     /* "CLXF" */
 #define CXLF_WIRE_VERSION   1u
 /* A topology of 62 hosts, 8 leaves and 8 devices needs about 6 KiB. */
-#define CXLF_WIRE_BLOB_MAX  16384u
+#define CXLF_WIRE_BLOB_MAX  (512u << 10)    /* 4,095 hosts take 220 KiB */
 #define CXLF_WIRE_TEXT_MAX  255u
 
 enum cxlf_wire_type {

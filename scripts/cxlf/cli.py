@@ -18,7 +18,8 @@ from . import agent, cluster, kernel, machine, ui
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
             "bisnp-sent", "bisnp-received", "writeback", "retry", "refusal",
-            "atomic", "atomic-retry", "atomic-misaligned", "bulk-trapped")
+            "atomic", "atomic-retry", "atomic-misaligned", "bulk-trapped",
+            "victim", "bisnp-spurious", "no-room", "withheld")
 
 
 def run_reported(job, path):

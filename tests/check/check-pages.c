@@ -46,6 +46,8 @@ static struct {
 static struct cxlf_directory directory;
 static struct cxlf_counters counters[MAX_HOSTS];
 static struct cxlf_mailbox mailboxes[MAX_HOSTS];
+static struct cxlf_leaf_live live = { .epoch = 2, .state = CXLF_LEAF_UP };
+static struct cxlf_inside inside[MAX_HOSTS];
 static uint64_t touched[2];
 static struct cxlf_entry entries[2][MAX_PAGES];
 static const char *failure;
@@ -467,7 +469,7 @@ static const char *check_page(const State *s, unsigned p)
     unsigned mapped = 0, writable = 0;
     struct cxlf_line line = { s->state[p], s->requester[p], s->holders[p] };
 
-    if (!cxlf_line_valid(CXLF_PAGE_UNIT, line)) {
+    if (!cxlf_line_valid(CXLF_PAGE_UNIT, config.hosts, line)) {
         return "entry is legal";
     }
     for (unsigned h = 0; h < config.hosts; h++) {
@@ -656,6 +658,7 @@ static bool run(const char *title, uint64_t limit, bool verbose)
         .gfam = { { .hot = CXLF_CAPACITY_UNIT } },
     };
     directory.leaf[0] = (struct cxlf_leaf_view) {
+        .live = &live, .inside = inside,
         .counters = counters, .mailboxes = mailboxes,
         .table = { { &touched[0], entries[0] }, { &touched[1], entries[1] } },
     };

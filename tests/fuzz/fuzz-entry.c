@@ -15,15 +15,18 @@ static _Alignas(128) struct cxlf_counters counters[HOSTS];
 static uint64_t touched[1], touched_pages[1];
 static struct cxlf_entry entries[4096], pages[4096];
 
+static struct cxlf_leaf_live live = { .epoch = 2, .state = CXLF_LEAF_UP };
+static struct cxlf_inside inside[CXLF_EXACT_HOSTS];
 static struct cxlf_directory directory = {
     .topology = {
         .hosts = HOSTS, .leaves = 1, .shards = 1, .gfams = 1,
         .gfam = { { .hot = CXLF_CAPACITY_UNIT } },
     },
-    .units = { [CXLF_LINE_UNIT] = CXLF_CAPACITY_UNIT / CXLF_LINE,
+    .entries = { [CXLF_LINE_UNIT] = CXLF_CAPACITY_UNIT / CXLF_LINE,
                [CXLF_PAGE_UNIT] = CXLF_CAPACITY_UNIT / CXLF_PAGE },
     .touched_words = { [CXLF_LINE_UNIT] = 1, [CXLF_PAGE_UNIT] = 1 },
     .leaf = { {
+        .live = &live, .inside = inside,
         .counters = counters,
         .table = {
             [CXLF_LINE_UNIT] = { touched, entries },
@@ -44,7 +47,8 @@ static void raise_line(unsigned n, unsigned host, enum cxlf_event event)
                                      event);
     struct cxlf_line line;
 
-    MUST(r == CXLF_OK || r == CXLF_CORRUPT);
+    MUST(r == CXLF_OK || r == CXLF_CORRUPT || r == CXLF_POISONED ||
+         r == CXLF_REFUSED);
     if (r == CXLF_OK) {
         /* After a success the entry is legal, whatever was before. */
         MUST(cxlf_peek(&directory, CXLF_LINE_UNIT, 0, n * CXLF_LINE, &line));
@@ -59,7 +63,8 @@ static void raise_page(unsigned n, unsigned host, enum cxlf_event event)
     enum cxlf_result r = cxlf_page_event(&directory, host, 0, n * CXLF_PAGE,
                                          event, &m);
 
-    MUST(r == CXLF_OK || r == CXLF_CORRUPT);
+    MUST(r == CXLF_OK || r == CXLF_CORRUPT || r == CXLF_POISONED ||
+         r == CXLF_REFUSED);
     if (r == CXLF_OK) {
         MUST(cxlf_peek(&directory, CXLF_PAGE_UNIT, 0, n * CXLF_PAGE, &line));
         MUST(!memcmp(&line, &m.after, sizeof(line)));

@@ -11,6 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t uuid[16] = "0123456789abcdef";
     static struct cxlf_directory directory;
+    /* Where the format puts the live part, which a check does not look at. */
+    static _Alignas(128) uint8_t whole[2 * CXLF_PAGE];
     struct cxlf_leaf good, *bad;
     const char *why = NULL;
     uint64_t claimed;
@@ -25,11 +27,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .shards = 1 + data[2] % CXLF_MAX_SHARDS,
         .gfams = 1,
         .gfam = { { .hot = CXLF_CAPACITY_UNIT } },
+        .grain = data[3] & 2 ? 4 * CXLF_LINE : CXLF_LINE,
+        .line_entries = data[3] & 4 ? 64 : 0,
+        .tiers = data[3] & 8,
     };
-    /* Only the header is touched by a check, so only it is allocated. */
+    /* A check touches the header only, so no more is allocated. */
     bad = malloc(sizeof(*bad));
-    cxlf_leaf_format(&good, &directory.topology, 0, uuid);
-    cxlf_leaf_format(bad, &directory.topology, 0, uuid);
+    cxlf_leaf_format(whole, &directory.topology, 0, uuid);
+    memcpy(&good, whole, sizeof(good));
+    memcpy(bad, whole, sizeof(*bad));
     for (size_t i = 4; i + 1 < size; i += 2) {
         ((uint8_t *)bad)[data[i] % sizeof(*bad)] = data[i + 1];
     }

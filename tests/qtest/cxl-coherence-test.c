@@ -399,6 +399,38 @@ static void test_bypass_one(void)
     qtest_quit(owner);
 }
 
+/*
+ * A directory with far fewer entries than lines: values are right all the
+ * same, and what its recalls and its grain cost is counted.
+ */
+static void test_finite(void)
+{
+    const int lines = 512;
+    Fabric *f = start(2, 1, ",hosts=2,shards=1,line-entries=32,ways=4,"
+                      "grain=256", "", "");
+    g_autofree uint64_t *value = g_new0(uint64_t, lines);
+    CxlfCounters all;
+
+    for (int i = 0; i < 4 * lines; i++) {
+        int line = g_test_rand_int_range(0, lines);
+        CxlfRegion *r = &f->r[g_test_rand_int_range(0, 2)][0];
+
+        if (g_test_rand_bit()) {
+            value[line] = i + 1;
+            cxlf_store(r, line * 64, value[line], 8);
+        } else {
+            g_assert_cmphex(cxlf_load(r, line * 64, 8), ==, value[line]);
+        }
+    }
+    all = cxlf_counters(f->owner, -1);
+    g_assert_cmpuint(all.n[CXLF_VICTIM], >, lines);
+    g_assert_cmpuint(all.n[CXLF_BISNP_SPURIOUS], >, 0);
+    g_assert_cmpuint(all.n[CXLF_BISNP_SPURIOUS], <=,
+                     all.n[CXLF_BISNP_RECEIVED]);
+    check_sums(f);
+    stop(f);
+}
+
 /* A host that is reset keeps its values and loses its holdings. */
 static void test_reset(void)
 {
@@ -429,6 +461,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/coherence/dma", test_dma);
     qtest_add_func("/cxlf/coherence/bypass", test_bypass);
     qtest_add_func("/cxlf/coherence/bypass-one", test_bypass_one);
+    qtest_add_func("/cxlf/coherence/finite", test_finite);
     qtest_add_func("/cxlf/coherence/reset", test_reset);
     return g_test_run();
 }

@@ -283,8 +283,8 @@ static void test_start_errors(void)
                      "'fabric': an Edge Coherence Agent of this process uses "
                      "it already");
     cxlf_start_error(MACHINE "-device dpu-eca,fabric=f", "f");
-    cxlf_start_error(MACHINE "-object cxl-fabric,id=f,leaves=9",
-                     "'leaves' must be 1 to 8");
+    cxlf_start_error(MACHINE "-object cxl-fabric,id=f,leaves=65",
+                     "'leaves' must be 1 to 64");
     cxlf_start_error(MACHINE "-object memory-backend-cxl-gfam,id=m,size=1M",
                      "memory-backend-cxl-gfam");
 }

@@ -206,7 +206,7 @@ static void bad_welcomes(Owner *o)
     send_welcome(o, 0, 3, blob, size, 0);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 62, 3, blob, size, size);
+    send_welcome(o, 4095, 3, blob, size, size);
     finish(o, "host number out of range");
     begin(o);
     send_welcome(o, 2, 3, blob, size, size);
@@ -248,7 +248,7 @@ static void bad_segments(Owner *o)
     bad_segment(o, CXLF_KINDS, 0, size, good, "names no segment");
     bad_segment(o, 0xffffffff, 0, size, good, "names no segment");
     bad_segment(o, CXLF_KIND_FABRIC, 1, size, good, "names no segment");
-    bad_segment(o, CXLF_KIND_LEAF, 8, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_LEAF, 64, size, good, "names no segment");
     bad_segment(o, CXLF_KIND_LEAF, 1, size, good, "none of this fabric");
     bad_segment(o, CXLF_KIND_GFAM, 1, size, good, "none of this fabric");
     begin(o);

@@ -133,11 +133,11 @@ static void test_bad_joins(Fixture *f, const void *data)
     send_join(f, &join, "", 0, "structures have other sizes");
     join = peer_join();
     join.host = -2;
-    send_join(f, &join, "", 0, "'host' must be -1 to 61");
-    join.host = 62;
-    send_join(f, &join, "", 0, "'host' must be -1 to 61");
+    send_join(f, &join, "", 0, "'host' must be -1 to 4094");
+    join.host = 4095;
+    send_join(f, &join, "", 0, "'host' must be -1 to 4094");
     join.host = INT32_MIN;
-    send_join(f, &join, "", 0, "'host' must be -1 to 61");
+    send_join(f, &join, "", 0, "'host' must be -1 to 4094");
     join.host = 2;
     send_join(f, &join, "", 0, "'host' is beyond the topology's hosts");
     join = peer_join();
@@ -156,6 +156,7 @@ static void test_spoilt_topology(Fixture *f, const void *data)
 {
     struct cxlf_topology t = {
         .hosts = 2, .leaves = 2, .shards = 4, .gfams = 1,
+        .grain = CXLF_LINE,
         .gfam[0] = { CLASS_SIZE, CLASS_SIZE, 0 }, .host_leaf = { 0, 1 },
     };
     struct cxlf_wire_join join = peer_join();

@@ -28,6 +28,7 @@ static inline struct cxlf_topology fixture_topology(uint32_t hosts,
 {
     struct cxlf_topology t = {
         .hosts = hosts, .leaves = leaves, .shards = shards, .gfams = gfams,
+        .grain = CXLF_LINE,
     };
 
     for (uint32_t i = 0; i < gfams; i++) {

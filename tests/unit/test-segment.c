@@ -11,19 +11,25 @@ static void test_layout(void)
     for (uint32_t leaves = 1; leaves <= CXLF_MAX_LEAVES; leaves++) {
         for (uint32_t shards = 1; shards <= CXLF_MAX_SHARDS; shards += 5) {
             struct cxlf_topology t = fixture_topology(62, leaves, shards, 3);
+            uint32_t grain = leaves % 2 ? CXLF_LINE : 512;
             const uint64_t units[CXLF_UNITS] = {
-                [CXLF_LINE_UNIT] = 3 * CXLF_CAPACITY_UNIT / CXLF_LINE,
+                [CXLF_LINE_UNIT] = 3 * CXLF_CAPACITY_UNIT / grain,
                 [CXLF_PAGE_UNIT] = 6 * CXLF_CAPACITY_UNIT / CXLF_PAGE,
             };
             struct cxlf_leaf h;
             uint64_t end;
             Fixture f;
 
+            t.grain = grain;
             fixture_init(&f, t);
             memcpy(&h, f.memory[0], sizeof(h));
             g_assert_cmpuint(h.segment.size, ==, f.size);
             g_assert_cmpuint(f.size % CXLF_PAGE, ==, 0);
-            g_assert_cmpuint(h.counters_offset, >=, sizeof(h));
+            g_assert_cmpuint(h.live_offset, >=, sizeof(h));
+            g_assert_cmpuint(h.inside_offset, >=, h.live_offset +
+                             sizeof(struct cxlf_leaf_live));
+            g_assert_cmpuint(h.counters_offset, >=, h.inside_offset +
+                             62 * sizeof(struct cxlf_inside));
             g_assert_cmpuint(h.mailbox_offset, >=, h.counters_offset +
                              shards * 62 * sizeof(struct cxlf_counters));
             end = h.mailbox_offset + 62 * sizeof(struct cxlf_mailbox);
@@ -33,10 +39,17 @@ static void test_layout(void)
                 g_assert_cmpuint(l->touched_offset, >=, end);
                 g_assert_cmpuint(l->entries_offset, >=, l->touched_offset +
                                  shards * l->touched_words * 8);
-                g_assert_cmpuint(l->touched_words * 64 * 256, >=, l->units);
-                g_assert_cmpuint(l->units * leaves * shards, >=, units[kind]);
+                g_assert_cmpuint(l->touched_words * 64 * 256, >=, l->entries);
+                g_assert_cmpuint(l->entries * leaves * shards, >=, units[kind]);
                 end = l->entries_offset +
-                    shards * l->units * sizeof(struct cxlf_entry);
+                    shards * l->entries * sizeof(struct cxlf_entry);
+                g_assert_cmpint(l->presence_offset != 0, ==,
+                                grain > CXLF_LINE &&
+                                kind == CXLF_LINE_UNIT);
+                if (l->presence_offset) {
+                    g_assert_cmpuint(l->presence_offset, >=, end);
+                    end = l->presence_offset + shards * l->entries * 62 * 8;
+                }
             }
             g_assert_cmpuint(h.segment.size, >=, end);
             fixture_done(&f);

@@ -16,14 +16,21 @@ static void test_limits(void)
         uint32_t bad;
         const char *why;
     } cases[] = {
-        { AT(hosts), 0, "'hosts' must be 1 to 62" },
-        { AT(hosts), 63, "'hosts' must be 1 to 62" },
-        { AT(leaves), 0, "'leaves' must be 1 to 8" },
-        { AT(leaves), 9, "'leaves' must be 1 to 8" },
+        { AT(hosts), 0, "'hosts' must be 1 to 4095" },
+        { AT(hosts), 4096, "'hosts' must be 1 to 4095" },
+        { AT(leaves), 0, "'leaves' must be 1 to 64" },
+        { AT(leaves), 65, "'leaves' must be 1 to 64" },
         { AT(shards), 0, "'shards' must be 1 to 16" },
         { AT(shards), 17, "'shards' must be 1 to 16" },
         { AT(gfams), 0, "'gfams' must be 1 to 8" },
         { AT(gfams), 9, "'gfams' must be 1 to 8" },
+        { AT(grain), 32, "'grain' must be a power of two from 64 to 4096" },
+        { AT(grain), 192, "'grain' must be a power of two from 64 to 4096" },
+        { AT(grain), 8192, "'grain' must be a power of two from 64 to 4096" },
+        { AT(ways), 1, "'ways' must be 2 to 16" },
+        { AT(ways), 17, "'ways' must be 2 to 16" },
+        { AT(line_entries), 7, "'line-entries' must be a multiple of 'ways' "
+          "up to 2^30, or 0 for one entry for each line of HOT" },
         { AT(host_leaf[1]), 2,
           "a host is attached to a leaf that does not exist" },
         { AT(gfam[0].leaf), 2,
@@ -58,16 +65,23 @@ static void check_kind(struct cxlf_topology t, enum cxlf_kind kind)
     size_t shards = t.leaves * t.shards;
     g_autofree uint8_t *seen = g_malloc0(shards * units / 8 + 1);
     struct cxlf_home home = { 0 };
-    uint64_t size = kind == CXLF_LINE_UNIT ? CXLF_LINE : CXLF_PAGE;
+    uint64_t size = kind == CXLF_LINE_UNIT ? cxlf_topology_grain(&t) :
+                                             CXLF_PAGE;
+    bool bulk = kind == CXLF_PAGE_UNIT || t.line_entries != 0;
 
     for (uint32_t gfam = 0; gfam < t.gfams; gfam++) {
         uint64_t end = t.gfam[gfam].hot +
-            (kind == CXLF_PAGE_UNIT ? t.gfam[gfam].bulk : 0);
+            (bulk ? t.gfam[gfam].bulk : 0);
 
         for (uint64_t dpa = 0; dpa < end; dpa += size) {
-            uint64_t slot;
+            uint64_t slot, back;
+            uint32_t device;
 
             g_assert_true(cxlf_topology_home(&t, kind, gfam, dpa, &home));
+            g_assert_true(cxlf_topology_unit(&t, kind, &home, &device,
+                                             &back));
+            g_assert_cmpuint(device, ==, gfam);
+            g_assert_cmpuint(back, ==, dpa);
             g_assert_cmpuint(home.leaf, <, t.leaves);
             g_assert_cmpuint(home.shard, <, t.shards);
             g_assert_cmpuint(home.unit, <, units);
@@ -93,6 +107,10 @@ static void test_map(void)
     check_map(fixture_topology(1, 1, 1, 1));
     check_map(fixture_topology(4, 2, 4, 2));
     uneven.gfam[1].hot = 2 * CXLF_CAPACITY_UNIT;
+    check_map(uneven);
+    uneven.grain = 1024;
+    check_map(uneven);
+    uneven.line_entries = 64;
     check_map(uneven);
 }
 

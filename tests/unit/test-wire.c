@@ -86,7 +86,7 @@ static void test_segment(void)
     const char *why;
 
     g_assert_true(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
-    s.index = 8;
+    s.index = CXLF_MAX_LEAVES;
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s = (struct cxlf_wire_segment) { CXLF_KINDS, 0, 4096 };
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));

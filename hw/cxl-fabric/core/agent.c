@@ -5,17 +5,29 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "cxlf/agent.h"
+#include "cxlf/leaf.h"
+
+static bool home_of(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa,
+                    struct cxlf_home *home)
+{
+    return cxlf_topology_home(&a->directory->topology, CXLF_PAGE_UNIT, gfam,
+                              dpa, home);
+}
+
+static unsigned hosts_of(const struct cxlf_agent *a)
+{
+    return a->directory->topology.hosts;
+}
 
 /* Post to a host's mailbox at the home of a page. */
 static bool post(const struct cxlf_agent *a, unsigned host,
                  struct cxlf_message message)
 {
-    struct cxlf_directory *d = a->directory;
     struct cxlf_home home;
 
-    if (!cxlf_topology_home(&d->topology, CXLF_PAGE_UNIT, message.gfam,
-                            message.dpa, &home) ||
-        !cxlf_post(&d->leaf[home.leaf].mailboxes[host], message)) {
+    if (!home_of(a, message.gfam, message.dpa, &home) ||
+        !cxlf_post(&a->directory->leaf[home.leaf].mailboxes[host],
+                   message)) {
         return false;
     }
     a->io->wake(a->io->opaque, host);
@@ -31,10 +43,26 @@ static bool is_ours(const struct cxlf_agent *a, struct cxlf_line page)
 static bool is_granted(const struct cxlf_agent *a, struct cxlf_line page,
                        enum cxlf_event event)
 {
-    if (cxlf_is_transient(page.state) || !(page.holders >> a->host & 1)) {
+    if (cxlf_is_transient(page.state) ||
+        !cxlf_set_has(page.holders, a->host, hosts_of(a))) {
         return false;
     }
     return event == CXLF_LOAD || page.state == CXLF_E;
+}
+
+static bool peek(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa,
+                 struct cxlf_line *page)
+{
+    return cxlf_peek(a->directory, CXLF_PAGE_UNIT, gfam, dpa, page);
+}
+
+/* Entries of a leaf that is not up say nothing. */
+static bool is_up(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
+{
+    struct cxlf_home home;
+
+    return home_of(a, gfam, dpa, &home) &&
+           cxlf_leaf_get(a->directory, home.leaf) == CXLF_LEAF_UP;
 }
 
 /* Raise an event once; CXLF_DONE says that @m is what it did. */
@@ -48,31 +76,89 @@ static enum cxlf_progress raise_event(const struct cxlf_agent *a,
         return CXLF_DONE;
     case CXLF_AGAIN:
         return CXLF_MORE;
+    case CXLF_WITHHELD:
+        return CXLF_WAIT;
+    case CXLF_POISONED:
+        return CXLF_LOST;
     default:
         return CXLF_FAILED;
     }
 }
 
+/* Go on with what the request is for, now that nobody has the page. */
+static enum cxlf_progress recalled(struct cxlf_request *r)
+{
+    if (!r->recall) {
+        return CXLF_DONE;
+    }
+    r->recall = false;
+    r->phase = CXLF_ASK;
+    return CXLF_MORE;
+}
+
+/* More sharers than can be named: by lines, or else without the others. */
+static enum cxlf_progress overflow(const struct cxlf_agent *a,
+                                   struct cxlf_request *r)
+{
+    if (cxlf_can_promote(a->directory, r->gfam, r->dpa)) {
+        r->event = CXLF_PROMOTE;
+    }
+    r->recall = true;
+    return CXLF_MORE;
+}
+
+static enum cxlf_progress busy(struct cxlf_request *r, struct cxlf_line page)
+{
+    if (r->event == CXLF_PROMOTE && !cxlf_is_transient(page.state)) {
+        r->recall = true;
+        return CXLF_MORE;
+    }
+    return CXLF_WAIT;
+}
+
+/* This host's transaction has begun. */
+static enum cxlf_progress begin(const struct cxlf_agent *a,
+                                struct cxlf_request *r, struct cxlf_line page)
+{
+    struct cxlf_home home;
+
+    if (page.state == CXLF_L_I && home_of(a, r->gfam, r->dpa, &home)) {
+        r->epoch = cxlf_epoch(a->directory, home.leaf);
+        r->phase = CXLF_QUIESCE;
+    } else {
+        r->to_post = page.holders;
+        r->phase = CXLF_POST;
+    }
+    return CXLF_MORE;
+}
+
 static enum cxlf_progress ask(const struct cxlf_agent *a,
                               struct cxlf_request *r)
 {
+    enum cxlf_event event = r->recall ? CXLF_RECALL : r->event;
     struct cxlf_move m;
-    enum cxlf_progress progress = raise_event(a, r->gfam, r->dpa, r->event,
-                                              &m);
+    enum cxlf_progress progress = raise_event(a, r->gfam, r->dpa, event, &m);
 
     if (progress != CXLF_DONE) {
         return progress;
     }
+    if (m.actions & CXLF_A_OVERFLOW) {
+        return overflow(a, r);
+    }
     if (m.actions & CXLF_A_BUSY) {
-        return CXLF_WAIT;
+        return busy(r, m.after);
+    }
+    if (m.actions & CXLF_A_LINES || event == CXLF_PROMOTE) {
+        return CXLF_LINES;
+    }
+    if (event == CXLF_EVICT) {
+        return CXLF_DONE;
     }
     if (is_ours(a, m.after)) {
-        r->to_post = m.after.holders;
-        r->phase = CXLF_POST;
-        return CXLF_MORE;
+        return begin(a, r, m.after);
     }
-    if (r->event == CXLF_RECALL) {
-        return CXLF_DONE;
+    if (event == CXLF_RECALL) {
+        return recalled(r);
     }
     r->phase = CXLF_INSTALL;
     return CXLF_MORE;
@@ -82,20 +168,21 @@ static enum cxlf_progress post_next(const struct cxlf_agent *a,
                                     struct cxlf_request *r)
 {
     struct cxlf_message snoop = { .gfam = r->gfam, .dpa = r->dpa };
+    unsigned host = cxlf_set_next(r->to_post, 0, hosts_of(a));
     struct cxlf_line page;
 
-    if (r->to_post == 0) {
+    if (host == hosts_of(a) || !is_up(a, r->gfam, r->dpa)) {
         r->phase = CXLF_AWAIT;
         return CXLF_MORE;
     }
-    if (!cxlf_peek(a->directory, CXLF_PAGE_UNIT, r->gfam, r->dpa, &page)) {
+    if (!peek(a, r->gfam, r->dpa, &page)) {
         return CXLF_FAILED;
     }
     snoop.kind = page.state == CXLF_E_S ? CXLF_BISNP_DATA : CXLF_BISNP_INV;
-    if (!post(a, __builtin_ctzll(r->to_post), snoop)) {
+    if (!post(a, host, snoop)) {
         return CXLF_WAIT;       /* its mailbox is full */
     }
-    r->to_post &= r->to_post - 1;
+    r->to_post = cxlf_set_remove(r->to_post, host, hosts_of(a));
     return CXLF_MORE;
 }
 
@@ -104,18 +191,117 @@ static enum cxlf_progress await(const struct cxlf_agent *a,
 {
     struct cxlf_line page;
 
-    if (!cxlf_peek(a->directory, CXLF_PAGE_UNIT, r->gfam, r->dpa, &page)) {
+    if (!is_up(a, r->gfam, r->dpa)) {
+        return CXLF_WAIT;
+    }
+    if (!peek(a, r->gfam, r->dpa, &page)) {
         return CXLF_FAILED;
     }
     if (is_ours(a, page)) {
         return CXLF_WAIT;
     }
-    if (r->event == CXLF_RECALL) {
-        return CXLF_DONE;
+    if (r->recall || r->event == CXLF_RECALL) {
+        return recalled(r);
     }
     /* Granted; or granted and lost again before this look: ask again. */
     r->phase = is_granted(a, page, r->event) ? CXLF_INSTALL : CXLF_ASK;
     return CXLF_MORE;
+}
+
+static enum cxlf_progress install(const struct cxlf_agent *a,
+                                  struct cxlf_request *r)
+{
+    bool writable = r->event == CXLF_OWN;
+
+    if (a->log && !cxlf_log_hold(a->log, r->gfam, r->dpa,
+                                 writable ? CXLF_HELD_OWNED :
+                                            CXLF_HELD_SHARED)) {
+        struct cxlf_move m;
+
+        /* Nothing is mapped yet, so it can be given back at once. */
+        raise_event(a, r->gfam, r->dpa, CXLF_EVICT, &m);
+        r->phase = CXLF_ASK;
+        return CXLF_FULL;
+    }
+    a->io->map(a->io->opaque, r->gfam, r->dpa, writable);
+    return CXLF_DONE;
+}
+
+static void zap(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
+{
+    a->io->zap(a->io->opaque, gfam, dpa);
+    if (a->log) {
+        cxlf_log_drop(a->log, gfam, dpa);
+    }
+}
+
+/* Whether this host's demotion is still on; else it begins again. */
+static enum cxlf_progress check_demotion(const struct cxlf_agent *a,
+                                         struct cxlf_request *r)
+{
+    struct cxlf_line page;
+
+    if (!is_up(a, r->gfam, r->dpa)) {
+        return CXLF_WAIT;
+    }
+    if (!peek(a, r->gfam, r->dpa, &page)) {
+        return CXLF_FAILED;
+    }
+    if (page.state != CXLF_L_I || !is_ours(a, page)) {
+        /* The leaf has lost it. */
+        r->phase = CXLF_ASK;
+        return CXLF_MORE;
+    }
+    return CXLF_DONE;
+}
+
+static enum cxlf_progress quiesce(const struct cxlf_agent *a,
+                                  struct cxlf_request *r)
+{
+    enum cxlf_progress progress = check_demotion(a, r);
+    struct cxlf_home home;
+
+    if (progress != CXLF_DONE) {
+        return progress;
+    }
+    if (!home_of(a, r->gfam, r->dpa, &home)) {
+        return CXLF_FAILED;
+    }
+    if (cxlf_epoch(a->directory, home.leaf) < r->epoch + 2) {
+        return cxlf_advance(a->directory, home.leaf) ? CXLF_MORE : CXLF_WAIT;
+    }
+    r->line = 0;
+    r->phase = CXLF_TAKE;
+    return CXLF_MORE;
+}
+
+static enum cxlf_progress take(const struct cxlf_agent *a,
+                               struct cxlf_request *r)
+{
+    uint32_t grain = cxlf_topology_grain(&a->directory->topology);
+    enum cxlf_progress progress = check_demotion(a, r);
+    struct cxlf_move m;
+
+    if (progress != CXLF_DONE) {
+        return progress;
+    }
+    if (r->line == CXLF_PAGE / grain) {
+        progress = raise_event(a, r->gfam, r->dpa, CXLF_DEMOTED, &m);
+        return progress == CXLF_DONE ? recalled(r) : progress;
+    }
+    switch (cxlf_line_event(a->directory, a->host, r->gfam,
+                            r->dpa + r->line * grain, CXLF_RECALL, &m)) {
+    case CXLF_OK:
+        r->line++;
+        return CXLF_MORE;
+    case CXLF_AGAIN:
+        return CXLF_MORE;
+    case CXLF_WITHHELD:
+    case CXLF_BY_PAGE:
+        return CXLF_WAIT;
+    default:
+        return CXLF_FAILED;
+    }
 }
 
 enum cxlf_progress cxlf_request_step(const struct cxlf_agent *a,
@@ -129,8 +315,15 @@ enum cxlf_progress cxlf_request_step(const struct cxlf_agent *a,
     case CXLF_AWAIT:
         return await(a, r);
     case CXLF_INSTALL:
-        a->io->map(a->io->opaque, r->gfam, r->dpa, r->event == CXLF_OWN);
-        return CXLF_DONE;
+        return install(a, r);
+    case CXLF_ZAP:
+        zap(a, r->gfam, r->dpa);
+        r->phase = CXLF_ASK;
+        return CXLF_MORE;
+    case CXLF_QUIESCE:
+        return quiesce(a, r);
+    case CXLF_TAKE:
+        return take(a, r);
     default:
         return CXLF_FAILED;
     }
@@ -140,8 +333,7 @@ void cxlf_request_again(const struct cxlf_agent *a, struct cxlf_request *r)
 {
     struct cxlf_line page;
 
-    if (r->phase == CXLF_AWAIT &&
-        cxlf_peek(a->directory, CXLF_PAGE_UNIT, r->gfam, r->dpa, &page) &&
+    if (r->phase == CXLF_AWAIT && peek(a, r->gfam, r->dpa, &page) &&
         is_ours(a, page)) {
         r->to_post = page.holders;
         r->phase = CXLF_POST;
@@ -154,17 +346,25 @@ static enum cxlf_progress look(const struct cxlf_agent *a,
 {
     struct cxlf_line page;
 
-    if (!cxlf_peek(a->directory, CXLF_PAGE_UNIT, s->gfam, s->dpa, &page)) {
+    if (!is_up(a, s->gfam, s->dpa)) {
+        return CXLF_DONE;       /* of a transaction that is lost */
+    }
+    if (!peek(a, s->gfam, s->dpa, &page)) {
         return CXLF_FAILED;
     }
-    if (!cxlf_is_transient(page.state) || !(page.holders >> a->host & 1)) {
+    if (!cxlf_is_transient(page.state) ||
+        !cxlf_set_has(page.holders, a->host, hosts_of(a))) {
         return CXLF_DONE;
     }
     if (page.state == CXLF_E_S) {
         a->io->protect(a->io->opaque, s->gfam, s->dpa);
+        if (a->log && cxlf_log_get(a->log, s->gfam, s->dpa) !=
+                      CXLF_HELD_NOT) {
+            cxlf_log_hold(a->log, s->gfam, s->dpa, CXLF_HELD_SHARED);
+        }
         s->event = CXLF_RSP_S;
     } else {
-        a->io->zap(a->io->opaque, s->gfam, s->dpa);
+        zap(a, s->gfam, s->dpa);
         s->event = CXLF_RSP_I;
     }
     s->phase = CXLF_ANSWER;
@@ -178,6 +378,10 @@ static enum cxlf_progress answer(const struct cxlf_agent *a,
     enum cxlf_progress progress = raise_event(a, s->gfam, s->dpa, s->event,
                                               &m);
 
+    if (progress == CXLF_WAIT) {
+        /* The leaf is gone, and the transaction with it. */
+        return CXLF_DONE;
+    }
     if (progress != CXLF_DONE) {
         return progress;
     }

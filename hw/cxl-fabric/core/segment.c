@@ -20,15 +20,20 @@ static uint64_t place_table(struct cxlf_leaf *h,
     uint64_t per_word = 64 * (CXLF_PAGE / sizeof(struct cxlf_entry));
     struct cxlf_table_layout *l = &h->table[kind];
 
-    l->units = cxlf_topology_units(t, kind);
+    l->entries = cxlf_topology_entries(t, kind);
     /* A page for each shard's map keeps shards off each other's lines. */
-    l->touched_words = round_up(round_up(l->units, per_word) / per_word,
+    l->touched_words = round_up(round_up(l->entries, per_word) / per_word,
                                 CXLF_PAGE / 8);
     l->touched_offset = offset;
     l->entries_offset = l->touched_offset + t->shards * l->touched_words * 8;
-    return l->entries_offset +
-        round_up(t->shards * l->units * sizeof(struct cxlf_entry),
+    offset = l->entries_offset +
+        round_up(t->shards * l->entries * sizeof(struct cxlf_entry),
                  CXLF_PAGE);
+    if (kind == CXLF_LINE_UNIT && cxlf_topology_grain(t) > CXLF_LINE) {
+        l->presence_offset = offset;
+        offset += round_up(t->shards * l->entries * t->hosts * 8, CXLF_PAGE);
+    }
+    return offset;
 }
 
 /* The header that a leaf of this topology must have. */
@@ -45,11 +50,16 @@ static struct cxlf_leaf layout(const struct cxlf_topology *t, uint32_t leaf,
         },
         .leaves = t->leaves,
         .shards = t->shards,
-        .counters_offset = CXLF_PAGE,
+        .grain = cxlf_topology_grain(t),
+        .ways = t->line_entries ? cxlf_topology_ways(t) : 0,
+        .live_offset = CXLF_PAGE,
+        .inside_offset = 2 * CXLF_PAGE,
     };
     uint64_t end;
 
     memcpy(h.segment.uuid, uuid, 16);
+    h.counters_offset = h.inside_offset +
+        round_up(t->hosts * sizeof(struct cxlf_inside), CXLF_PAGE);
     h.mailbox_offset = h.counters_offset +
         round_up((uint64_t)t->shards * t->hosts *
                  sizeof(struct cxlf_counters), CXLF_PAGE);
@@ -73,8 +83,12 @@ void cxlf_leaf_format(void *memory, const struct cxlf_topology *t,
                       uint32_t leaf, const uint8_t uuid[16])
 {
     struct cxlf_leaf h = layout(t, leaf, uuid);
+    struct cxlf_leaf_live live = {
+        .epoch = 2, .state = CXLF_LEAF_UP, .incarnation = 1,
+    };
 
     memcpy(memory, &h, sizeof(h));
+    memcpy((char *)memory + h.live_offset, &live, sizeof(live));
 }
 
 static bool check(const struct cxlf_leaf *have, const struct cxlf_leaf *want,
@@ -115,16 +129,22 @@ bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
     if (!check(&have, &want, size, why)) {
         return false;
     }
-    d->leaf[leaf].counters = (void *)(base + want.counters_offset);
-    d->leaf[leaf].mailboxes = (void *)(base + want.mailbox_offset);
+    d->leaf[leaf] = (struct cxlf_leaf_view) {
+        .live = (void *)(base + want.live_offset),
+        .inside = (void *)(base + want.inside_offset),
+        .counters = (void *)(base + want.counters_offset),
+        .mailboxes = (void *)(base + want.mailbox_offset),
+    };
     for (int kind = 0; kind < CXLF_UNITS; kind++) {
         const struct cxlf_table_layout *l = &want.table[kind];
 
-        d->units[kind] = l->units;
+        d->entries[kind] = l->entries;
         d->touched_words[kind] = l->touched_words;
         d->leaf[leaf].table[kind] = (struct cxlf_table_view) {
             .touched = (void *)(base + l->touched_offset),
             .entries = (void *)(base + l->entries_offset),
+            .presence = l->presence_offset ?
+                        (void *)(base + l->presence_offset) : NULL,
         };
     }
     return true;

@@ -6,6 +6,9 @@
  */
 #include "cxlf/topology.h"
 
+/* Bytes of a leaf's segment that say which lines of a grain a host has */
+#define MAX_PRESENCE (256ull << 30)
+
 static bool check_gfam(const struct cxlf_gfam *g, uint32_t leaves,
                        const char **why)
 {
@@ -25,14 +28,50 @@ static bool check_gfam(const struct cxlf_gfam *g, uint32_t leaves,
     return true;
 }
 
+static bool check_directory(const struct cxlf_topology *t, const char **why)
+{
+    uint32_t grain = cxlf_topology_grain(t), ways = cxlf_topology_ways(t);
+
+    if (grain < CXLF_LINE || grain > CXLF_PAGE || grain & (grain - 1)) {
+        *why = "'grain' must be a power of two from 64 to 4096";
+        return false;
+    }
+    if (ways < CXLF_MIN_WAYS || ways > CXLF_MAX_WAYS) {
+        *why = "'ways' must be 2 to 16";
+        return false;
+    }
+    if (t->ways && !t->line_entries) {
+        *why = "'ways' needs 'line-entries'";
+        return false;
+    }
+    if (t->line_entries % ways || t->line_entries > 1u << 30) {
+        *why = "'line-entries' must be a multiple of 'ways' up to 2^30, or 0 "
+               "for one entry for each line of HOT";
+        return false;
+    }
+    if (grain > CXLF_LINE && cxlf_topology_entries(t, CXLF_LINE_UNIT) *
+                             t->shards * t->hosts * 8 > MAX_PRESENCE) {
+        *why = "with a 'grain' above 64, entries times hosts are too many: "
+               "set or lower 'line-entries'";
+        return false;
+    }
+    if (cxlf_topology_units(t, CXLF_LINE_UNIT) >= UINT32_MAX) {
+        *why = "a finite directory has lines of BULK, too, and these are too "
+               "many for the shards: raise 'leaves', 'shards' or 'grain', or "
+               "lower 'bulk'";
+        return false;
+    }
+    return true;
+}
+
 bool cxlf_topology_check(const struct cxlf_topology *t, const char **why)
 {
     if (t->hosts < 1 || t->hosts > CXLF_MAX_HOSTS) {
-        *why = "'hosts' must be 1 to 62";
+        *why = "'hosts' must be 1 to 4095";
         return false;
     }
     if (t->leaves < 1 || t->leaves > CXLF_MAX_LEAVES) {
-        *why = "'leaves' must be 1 to 8";
+        *why = "'leaves' must be 1 to 64";
         return false;
     }
     if (t->shards < 1 || t->shards > CXLF_MAX_SHARDS) {
@@ -53,6 +92,9 @@ bool cxlf_topology_check(const struct cxlf_topology *t, const char **why)
             return false;
         }
     }
+    if (!check_directory(t, why)) {
+        return false;
+    }
     for (uint32_t i = 0; i < t->hosts; i++) {
         if (t->host_leaf[i] >= t->leaves) {
             *why = "a host is attached to a leaf that does not exist";
@@ -62,10 +104,20 @@ bool cxlf_topology_check(const struct cxlf_topology *t, const char **why)
     return true;
 }
 
-/* Bytes of a device that have units of this kind. */
-static uint64_t covered(const struct cxlf_gfam *g, enum cxlf_kind kind)
+/* Units of a page. */
+static uint32_t per_page(const struct cxlf_topology *t, enum cxlf_kind kind)
 {
-    return kind == CXLF_LINE_UNIT ? g->hot : g->hot + g->bulk;
+    return kind == CXLF_PAGE_UNIT ? 1 : CXLF_PAGE / cxlf_topology_grain(t);
+}
+
+/* Bytes of a device that have units of this kind. */
+static uint64_t covered(const struct cxlf_topology *t, uint32_t gfam,
+                        enum cxlf_kind kind)
+{
+    const struct cxlf_gfam *g = &t->gfam[gfam];
+
+    return kind == CXLF_LINE_UNIT && t->line_entries == 0 ?
+           g->hot : g->hot + g->bulk;
 }
 
 uint64_t cxlf_topology_units(const struct cxlf_topology *t,
@@ -75,10 +127,17 @@ uint64_t cxlf_topology_units(const struct cxlf_topology *t,
     uint64_t shards = (uint64_t)t->leaves * t->shards;
 
     for (uint32_t i = 0; i < t->gfams; i++) {
-        pages += covered(&t->gfam[i], kind) / CXLF_PAGE;
+        pages += covered(t, i, kind) / CXLF_PAGE;
     }
     pages = (pages + shards - 1) / shards;
-    return kind == CXLF_LINE_UNIT ? pages * CXLF_LINES_PER_PAGE : pages;
+    return pages * per_page(t, kind);
+}
+
+uint64_t cxlf_topology_entries(const struct cxlf_topology *t,
+                               enum cxlf_kind kind)
+{
+    return kind == CXLF_LINE_UNIT && t->line_entries ?
+           t->line_entries : cxlf_topology_units(t, kind);
 }
 
 bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
@@ -87,12 +146,12 @@ bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
     uint64_t pages;
     uint32_t page;
 
-    if (gfam >= t->gfams || dpa >= covered(&t->gfam[gfam], kind)) {
+    if (gfam >= t->gfams || dpa >= covered(t, gfam, kind)) {
         return false;
     }
     pages = dpa / CXLF_PAGE;
     for (uint32_t i = 0; i < gfam; i++) {
-        pages += covered(&t->gfam[i], kind) / CXLF_PAGE;
+        pages += covered(t, i, kind) / CXLF_PAGE;
     }
     if (pages > UINT32_MAX) {
         /* Only with more than 16 TiB; 32-bit division is faster. */
@@ -107,7 +166,32 @@ bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
         home->shard = page % t->shards;
         page /= t->shards;
     }
-    home->unit = kind == CXLF_PAGE_UNIT ? page :
-        page * CXLF_LINES_PER_PAGE + dpa % CXLF_PAGE / CXLF_LINE;
+    if (kind == CXLF_PAGE_UNIT) {
+        home->unit = page;
+    } else {
+        unsigned shift = __builtin_ctz(cxlf_topology_grain(t));
+
+        home->unit = page << (12 - shift) | dpa % CXLF_PAGE >> shift;
+    }
     return true;
+}
+
+bool cxlf_topology_unit(const struct cxlf_topology *t, enum cxlf_kind kind,
+                        const struct cxlf_home *home, uint32_t *gfam,
+                        uint64_t *dpa)
+{
+    uint32_t n = per_page(t, kind);
+    uint64_t page = ((uint64_t)(home->unit / n) * t->shards + home->shard) *
+                    t->leaves + home->leaf;
+
+    for (*gfam = 0; *gfam < t->gfams; (*gfam)++) {
+        uint64_t pages = covered(t, *gfam, kind) / CXLF_PAGE;
+
+        if (page < pages) {
+            *dpa = page * CXLF_PAGE + home->unit % n * (CXLF_PAGE / n);
+            return true;
+        }
+        page -= pages;
+    }
+    return false;
 }

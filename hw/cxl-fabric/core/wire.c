@@ -58,7 +58,7 @@ bool cxlf_wire_read_join(const void *payload, size_t length,
                out->entry_size != sizeof(struct cxlf_entry)) {
         *why = "JOIN: the peer's structures have other sizes";
     } else if (out->host < -1 || out->host >= CXLF_MAX_HOSTS) {
-        *why = "JOIN: 'host' must be -1 to 61";
+        *why = "JOIN: 'host' must be -1 to 4094";
     } else if (out->blob > CXLF_WIRE_BLOB_MAX ||
                out->blob != length - sizeof(*out)) {
         *why = "JOIN: the topology's size does not fit the message";

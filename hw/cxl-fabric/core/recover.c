@@ -1,0 +1,117 @@
+/*
+ * Giving up all that a host holds: its end, orderly or not
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "cxlf/leaf.h"
+#include "atomic16.h"
+#include "shard.h"
+
+struct sums {
+    uint64_t held, modified;
+};
+
+/* End what a dead host was inserting: nobody can have used the entry. */
+static void unclaim(struct cxlf_shard *s, uint32_t index,
+                    struct cxlf_entry old)
+{
+    /* If it has changed meanwhile, another host has freed it. */
+    cxlf_entry_cas(&s->entries[index], old, cxlf_entry_free(old, 0));
+}
+
+static void give_up_entry(struct cxlf_shard *s, uint32_t index,
+                          unsigned host, enum cxlf_event event,
+                          struct sums *sums)
+{
+    bool changes = true;
+
+    /* Again, where the host held the unit and wanted it recalled. */
+    while (changes) {
+        struct cxlf_entry old = cxlf_entry_load(&s->entries[index]);
+        struct cxlf_target t = { .shard = *s };
+        struct cxlf_line line;
+        struct cxlf_move m;
+        enum cxlf_slot slot = cxlf_entry_decode(s, old, &line);
+
+        if (slot == CXLF_SLOT_NEW && line.requester == host &&
+            event != CXLF_EVICT) {
+            unclaim(s, index, old);
+        }
+        if (slot != CXLF_SLOT_UNIT ||
+            cxlf_relation(line, host, s->hosts) == CXLF_STRANGER) {
+            return;
+        }
+        t.unit = CXLF_WORD_TAG(old.word) - 1;
+        changes = false;
+        switch (cxlf_move_entry(&t, index, host, event, &m)) {
+        case CXLF_AGAIN:
+            changes = true;
+            break;
+        case CXLF_OK:
+            if (cxlf_set_has(m.before.holders, host, s->hosts)) {
+                sums->held++;
+                sums->modified += m.before.state == CXLF_M;
+            }
+            /* A coarse set forgets nobody. */
+            changes = m.before.state != m.after.state ||
+                      m.before.holders != m.after.holders;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void give_up_shard(const struct cxlf_directory *d,
+                          struct cxlf_shard *s, unsigned host,
+                          enum cxlf_event event, struct sums *sums)
+{
+    for (uint64_t w = 0; w < d->touched_words[s->kind]; w++) {
+        uint64_t word = __atomic_load_n(&s->touched[w], __ATOMIC_SEQ_CST);
+
+        for (; word; word &= word - 1) {
+            uint64_t page = w * 64 + __builtin_ctzll(word);
+            uint64_t first = page * CXLF_TOUCHED_ENTRIES;
+
+            for (uint64_t i = first; i < first + CXLF_TOUCHED_ENTRIES &&
+                 i < d->entries[s->kind]; i++) {
+                give_up_entry(s, i, host, event, sums);
+            }
+        }
+    }
+}
+
+/* Accesses that a dead host was inside of are over. */
+static void clear_inside(struct cxlf_directory *d, unsigned host,
+                         uint32_t leaf)
+{
+    uint32_t *count = d->leaf[leaf].inside[host].count;
+
+    __atomic_store_n(&count[0], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&count[1], 0, __ATOMIC_SEQ_CST);
+}
+
+uint64_t cxlf_give_up(struct cxlf_directory *d, unsigned host,
+                      enum cxlf_event event, uint64_t *modified)
+{
+    struct sums sums = { 0 };
+
+    for (uint32_t leaf = 0; leaf < d->topology.leaves; leaf++) {
+        if (cxlf_leaf_get(d, leaf) != CXLF_LEAF_DOWN) {
+            for (uint32_t i = 0; i < d->topology.shards * CXLF_UNITS; i++) {
+                struct cxlf_shard s = cxlf_shard_at(d, i % CXLF_UNITS, leaf,
+                                                    i / CXLF_UNITS);
+
+                give_up_shard(d, &s, host, event, &sums);
+            }
+        }
+        if (event != CXLF_EVICT) {
+            clear_inside(d, host, leaf);
+        }
+    }
+    if (modified) {
+        *modified = sums.modified;
+    }
+    return sums.held;
+}

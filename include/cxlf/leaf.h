@@ -1,0 +1,66 @@
+/*
+ * Life of a leaf: quiescent points, failure and return
+ *
+ * An access to a finite or tiered directory is *inside* from its first look
+ * at an entry to its last.  What was freed, or left, in epoch e is touched
+ * by nobody any more once the epoch is e + 2: the epoch advances from e only
+ * when no live host is inside with the parity of e - 1.  Epochs are 64 bits
+ * (62 in an entry) and advance at most once per look at all hosts, so they
+ * do not wrap in the life of a machine; parities do, which is why an epoch
+ * advances by one.  docs/directory.md, "Quiescent points".
+ *
+ * A leaf that returns is empty and REBUILDING; it withholds accesses until
+ * every live host has re-entered what its log says that it has mapped.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef CXLF_LEAF_H
+#define CXLF_LEAF_H
+
+#include "cxlf/directory.h"
+#include "cxlf/log.h"
+
+/*
+ * cxlf_enter: begin an access of @host at @leaf; cxlf_leave() ends it, with
+ * the ticket that was returned.  Never waits; accesses of several threads
+ * of a host may overlap.
+ */
+unsigned cxlf_enter(struct cxlf_directory *directory, unsigned host,
+                    uint32_t leaf);
+void cxlf_leave(struct cxlf_directory *directory, unsigned host,
+                uint32_t leaf, unsigned ticket);
+
+/* cxlf_epoch: what to compare with later: passed when it is 2 more. */
+uint64_t cxlf_epoch(const struct cxlf_directory *directory, uint32_t leaf);
+
+/*
+ * cxlf_advance: advance the epoch, if every host allows it.  Looks at all
+ * hosts.  Any thread, not inside.  Returns whether it is more than before.
+ */
+bool cxlf_advance(struct cxlf_directory *directory, uint32_t leaf);
+
+enum cxlf_leaf_state cxlf_leaf_get(const struct cxlf_directory *directory,
+                                   uint32_t leaf);
+
+/* cxlf_leaf_set: by the fabric's owner alone. */
+void cxlf_leaf_set(struct cxlf_directory *directory, uint32_t leaf,
+                   enum cxlf_leaf_state state);
+
+/*
+ * cxlf_rebuild: re-enter what the log of @host says about @leaf, and note
+ * that it is done.  Returns how many pages; *@conflicts (may be NULL) of how
+ * many other hosts' logs said otherwise: these are poisoned.
+ */
+uint64_t cxlf_rebuild(struct cxlf_directory *directory, unsigned host,
+                      uint32_t leaf, struct cxlf_log *log,
+                      uint64_t *conflicts);
+
+/*
+ * cxlf_leaf_resume: UP, if each host of @live (a bit each, of
+ * CXLF_MAX_HOSTS) has rebuilt.  By the fabric's owner alone.
+ */
+bool cxlf_leaf_resume(struct cxlf_directory *directory, uint32_t leaf,
+                      const uint64_t live[64]);
+
+#endif /* CXLF_LEAF_H */
