@@ -13,7 +13,8 @@ import random
 import statistics
 import time
 
-from . import agent, build, cli, cluster, guest, machine, traffic, ui
+from . import (agent, build, cli, cluster, corebench, guest, machine, traffic,
+               ui)
 
 OPS = ("load", "store", "xadd", "memcpy-read", "memcpy-write")
 HOT_GATE = 0.6
@@ -381,6 +382,9 @@ def _parser():
     parser.add_argument("--rounds", type=int, default=MIN_ROUNDS,
                         metavar="N", help="measurements of everything, in "
                         f"turn (default {MIN_ROUNDS})")
+    parser.add_argument("--core", action="store_true",
+                        help="instead, time the protocol core alone, "
+                        "without guests, and count its instructions")
     parser.add_argument("--ms", type=int, default=100, metavar="N",
                         help="length of a measurement, 20 to 1000 ms "
                         "(default 100)")
@@ -388,7 +392,7 @@ def _parser():
                         help="CPUs of each guest (default 1: one guest is "
                         "busy at a time, or two that contend)")
     parser.add_argument("--leaves", type=int, default=1, metavar="N",
-                        help="leaf switches, 1 to 8 (default 1)")
+                        help="leaf switches, 1 to 64 (default 1)")
     parser.add_argument("--kernel", nargs="+", metavar="KERNEL",
                         help="as in cxl-cluster")
     parser.add_argument("--modules", metavar="DIR", help="as in cxl-cluster")
@@ -409,6 +413,8 @@ def main():
     args.ops = OPS
     if not 1 <= args.rounds <= 1000:
         raise ui.UserError(f"--rounds {args.rounds}: accepts 1 to 1000")
+    if args.core:
+        return corebench.run(args.rounds, args.json)
     if not 20 <= args.ms <= 1000:
         raise ui.UserError(f"--ms {args.ms}: accepts 20 to 1000")
     machine.Config(smp=args.smp, leaves=args.leaves,

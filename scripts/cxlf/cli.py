@@ -53,7 +53,7 @@ def add_cluster_options(parser):
                         help="the folder of a vmlinuz's modules (default: "
                         "found beside it)")
     parser.add_argument("--leaves", type=int, default=1, metavar="N",
-                        help="leaf switches, 1 to 8 (default 1)")
+                        help="leaf switches, 1 to 64 (default 1)")
 
 
 def config_of(args, **more):

@@ -55,7 +55,7 @@ class Config:
         """Raise UserError, naming the option, if something cannot be."""
         for option, value, low, high in (
                 ("--hosts", self.hosts, 1, 62), ("--smp", self.smp, 1, 64),
-                ("--leaves", self.leaves, 1, 8),
+                ("--leaves", self.leaves, 1, 64),
                 ("--gfams", self.gfams, 1, 2)):
             if not low <= value <= high:
                 raise ui.UserError(f"{option} {value}: accepts {low} to "

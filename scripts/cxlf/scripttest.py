@@ -182,7 +182,7 @@ def configuration():
     for option, bad in (
             ("--hosts 0", {"hosts": 0}), ("--hosts 63", {"hosts": 63}),
             ("--smp 0", {"smp": 0}), ("--smp 65", {"smp": 65}),
-            ("--leaves 0", {"leaves": 0}), ("--leaves 9", {"leaves": 9}),
+            ("--leaves 0", {"leaves": 0}), ("--leaves 65", {"leaves": 65}),
             ("--gfams 0", {"gfams": 0}), ("--gfams 3", {"gfams": 3}),
             ("--hot", {"hot": 0}), ("--hot", {"hot": machine.GRAIN + 1}),
             ("--hot", {"hot": machine.GRAIN // 2}),

@@ -3,8 +3,8 @@
  *
  * Prints a line of JSON for each case: threads, shards, operations and
  * nanoseconds.  Threads are hosts; each case's threads start together and
- * run the same number of operations.  For instruction counts run one case
- * under valgrind --tool=callgrind.
+ * run the same number of operations.  scripts/bench --core repeats the
+ * cases, and counts their instructions with valgrind --tool=callgrind.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,14 +13,15 @@
 #include <time.h>
 #include "../unit/fixture.h"
 
-#define PAGES 64
-
 typedef struct Case {
     const char *name;
     unsigned threads;
     unsigned shards;
     bool apart;             /* threads on different shards */
-    enum cxlf_event even, odd;  /* events of even and odd operations */
+    uint32_t line_entries;  /* of a finite directory, or 0 */
+    uint32_t lines;         /* that each thread goes round */
+    enum cxlf_event events[3];  /* done to a line, one after the other */
+    unsigned count;             /* of events */
 } Case;
 
 typedef struct Worker {
@@ -31,15 +32,28 @@ typedef struct Worker {
     GThread *thread;
 } Worker;
 
+#define LOADS   { CXLF_LOAD }, 1
+#define STORES  { CXLF_STORE }, 1
+#define MISSES  { CXLF_STORE, CXLF_EVICT }, 2
+#define UPGRADES { CXLF_LOAD, CXLF_STORE, CXLF_EVICT }, 3
+#define SHARES  { CXLF_LOAD, CXLF_STORE }, 2
+
 static const Case cases[] = {
-    { "read-hit", 1, 1, false, CXLF_LOAD, CXLF_LOAD },
-    { "write-hit", 1, 1, false, CXLF_STORE, CXLF_STORE },
-    { "miss-evict", 1, 1, false, CXLF_STORE, CXLF_EVICT },
-    { "read-hit", 2, 1, false, CXLF_LOAD, CXLF_LOAD },
-    { "read-hit", 2, 8, true, CXLF_LOAD, CXLF_LOAD },
-    { "miss-evict", 2, 8, true, CXLF_STORE, CXLF_EVICT },
-    { "contended-store", 2, 1, false, CXLF_STORE, CXLF_STORE },
-    { "contended-upgrade", 2, 1, false, CXLF_LOAD, CXLF_STORE },
+    { "read-hit", 1, 1, false, 0, 64, LOADS },
+    { "write-hit", 1, 1, false, 0, 64, STORES },
+    { "miss-evict", 1, 1, false, 0, 64, MISSES },
+    { "miss-upgrade-evict", 1, 1, false, 0, 64, UPGRADES },
+    { "write-hit", 1, 8, true, 0, 64, STORES },
+    { "write-hit", 2, 1, false, 0, 64, STORES },
+    { "write-hit", 2, 8, true, 0, 64, STORES },
+    { "miss-evict", 1, 8, true, 0, 64, MISSES },
+    { "miss-evict", 2, 8, true, 0, 64, MISSES },
+    { "contended-store", 2, 1, false, 0, 1, STORES },
+    { "contended-upgrade", 2, 1, false, 0, 1, SHARES },
+    { "finite-hit", 1, 1, false, 1024, 512, LOADS },
+    { "finite-hit", 2, 8, true, 1024, 512, LOADS },
+    { "finite-victim", 1, 1, false, 1024, 4096, STORES },
+    { "finite-victim", 2, 8, true, 1024, 4096, STORES },
 };
 
 static gint waiting;
@@ -48,29 +62,39 @@ static void *work(void *opaque)
 {
     Worker *w = opaque;
     struct cxlf_directory *d = &w->f->directory;
-    /* A page in each of this thread's shards, or the one page of all */
-    uint64_t page = w->c->apart ? w->host : 0;
+    const Case *c = w->c;
+    uint64_t stride = c->apart ? c->shards * CXLF_PAGE : CXLF_PAGE;
+    uint64_t first = c->apart ? w->host * CXLF_PAGE : 0;
+    uint64_t line = 0;
+    unsigned event = 0;
 
     g_atomic_int_dec_and_test(&waiting);
     while (g_atomic_int_get(&waiting) > 0) {
     }
     for (uint64_t i = 0; i < w->operations; i++) {
-        uint64_t line = w->c->name[0] == 'c' ? 0 : i / 2 % PAGES;
+        uint64_t dpa = first +
+            line / CXLF_LINES_PER_PAGE * stride +
+            line % CXLF_LINES_PER_PAGE * CXLF_LINE;
 
-        cxlf_access(d, w->host, 0, page * CXLF_PAGE + line * CXLF_LINE,
-                    i & 1 ? w->c->odd : w->c->even);
+        cxlf_access(d, w->host, 0, dpa, c->events[event]);
+        if (++event == c->count) {
+            event = 0;
+            line = line + 1 == c->lines ? 0 : line + 1;
+        }
     }
     return NULL;
 }
 
 static void run_case(const Case *c, uint64_t operations)
 {
+    struct cxlf_topology t = fixture_topology(8, 1, c->shards, 1);
     Worker workers[8];
     struct timespec start, end;
     double ns;
     Fixture f;
 
-    fixture_init(&f, fixture_topology(8, 1, c->shards, 1));
+    t.line_entries = c->line_entries;
+    fixture_init(&f, t);
     g_atomic_int_set(&waiting, c->threads);
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (unsigned i = 0; i < c->threads; i++) {

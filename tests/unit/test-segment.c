@@ -43,6 +43,8 @@ static void test_layout(void)
                 g_assert_cmpuint(l->entries * leaves * shards, >=, units[kind]);
                 end = l->entries_offset +
                     shards * l->entries * sizeof(struct cxlf_entry);
+                g_assert_cmpuint(l->entries_offset % 128, ==, 0);
+                g_assert_cmpuint(l->entries % 8, ==, 0);
                 g_assert_cmpint(l->presence_offset != 0, ==,
                                 grain > CXLF_LINE &&
                                 kind == CXLF_LINE_UNIT);

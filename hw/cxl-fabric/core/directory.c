@@ -107,6 +107,30 @@ static uint64_t snooped_hosts(const struct cxlf_move *m, unsigned host,
            cxlf_set_remove(m->before.holders, host, hosts);
 }
 
+/*
+ * Whether an event of a holder changes nothing, as the table has it: most
+ * accesses are such hits.
+ */
+static inline bool is_hit(const struct cxlf_target *t, unsigned host,
+                          enum cxlf_event event, struct cxlf_move *m)
+{
+    const struct cxlf_cell *cell;
+
+    if (event > CXLF_STORE ||
+        !cxlf_set_has(m->before.holders, host, t->shard.hosts)) {
+        return false;
+    }
+    cell = &cxlf_table[m->before.state][CXLF_HOLDER][event];
+    if (!(cell->actions & (CXLF_A_READ_HIT | CXLF_A_WRITE_HIT)) ||
+        cell->next != m->before.state) {
+        return false;
+    }
+    m->after = m->before;
+    m->actions = cell->actions;
+    m->snooped = 0;
+    return true;
+}
+
 /* What an event makes of a unit that was decoded; false where the table has no such cell. */
 static bool plan(const struct cxlf_target *t, unsigned host,
                  enum cxlf_event event, struct cxlf_move *m)
@@ -146,10 +170,14 @@ enum cxlf_result cxlf_move_entry(const struct cxlf_target *t, uint32_t index,
             /* Of a finite directory: it is another unit's by now. */
             return s->finite ? CXLF_AGAIN : CXLF_CORRUPT;
         }
+        m->generation = CXLF_WORD_GENERATION(old.word);
+        if (is_hit(t, host, event, m)) {
+            cxlf_count_move(t, index, host, event, m);
+            return CXLF_OK;
+        }
         if (!plan(t, host, event, m)) {
             return CXLF_CORRUPT;
         }
-        m->generation = CXLF_WORD_GENERATION(old.word);
         if (is_same(m->before, m->after)) {
             cxlf_count_move(t, index, host, event, m);
             return granted(m);

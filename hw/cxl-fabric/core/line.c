@@ -175,11 +175,12 @@ static bool make_room(const struct cxlf_directory *d,
             unsigned way = (turn + i) % s->ways;
             uint32_t index = s->first + way;
             struct cxlf_entry old = cxlf_entry_load(&t->shard.entries[index]);
+            unsigned state = CXLF_WORD_STATE(old.word);
             struct cxlf_line line;
 
-            if (way == but || cxlf_entry_decode(&t->shard, old, &line) !=
-                              CXLF_SLOT_UNIT || line.state > CXLF_M ||
-                (round == 0 && line.state != CXLF_I)) {
+            if (way == but || state > CXLF_M ||
+                (round == 0 && state != CXLF_I) ||
+                cxlf_entry_decode(&t->shard, old, &line) != CXLF_SLOT_UNIT) {
                 continue;
             }
             if (evict(d, t, index, old, line, host, m)) {
@@ -197,6 +198,10 @@ static bool is_usable(const struct cxlf_directory *d,
 {
     struct cxlf_line line;
 
+    if (CXLF_WORD_TAG(entry.word) != 0 &&
+        CXLF_WORD_STATE(entry.word) != CXLF_F) {
+        return false;
+    }
     switch (cxlf_entry_decode(&t->shard, entry, &line)) {
     case CXLF_SLOT_EMPTY:
         return true;
@@ -465,7 +470,13 @@ enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
         if (result != CXLF_AGAIN) {
             break;
         }
-        /* Ways that were freed can be claimed two epochs later. */
+        /* Ways that were freed can be claimed when the epoch has moved on. */
+        for (unsigned i = 0; i < 3 && cxlf_advance(d, t.shard.leaf); i++) {
+            continue;
+        }
+    }
+    if (m.evicted && t.shard.hosts <= CXLF_EXACT_HOSTS) {
+        /* So that the way is ready when its set is used next. */
         cxlf_advance(d, t.shard.leaf);
     }
     return result;

@@ -7,6 +7,9 @@
 #include <string.h>
 #include "cxlf/directory.h"
 
+/* Shards begin at cache lines, in pairs, of their own. */
+#define APART (128 / sizeof(struct cxlf_entry))
+
 static uint64_t round_up(uint64_t value, uint64_t to)
 {
     return (value + to - 1) / to * to;
@@ -20,7 +23,7 @@ static uint64_t place_table(struct cxlf_leaf *h,
     uint64_t per_word = 64 * (CXLF_PAGE / sizeof(struct cxlf_entry));
     struct cxlf_table_layout *l = &h->table[kind];
 
-    l->entries = cxlf_topology_entries(t, kind);
+    l->entries = round_up(cxlf_topology_entries(t, kind), APART);
     /* A page for each shard's map keeps shards off each other's lines. */
     l->touched_words = round_up(round_up(l->entries, per_word) / per_word,
                                 CXLF_PAGE / 8);
