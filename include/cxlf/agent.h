@@ -76,6 +76,7 @@ struct cxlf_request {
     uint8_t phase;          /* enum cxlf_request_phase; begins as CXLF_ASK */
     uint8_t recall;         /* a promotion's recall is under way */
     uint8_t line;           /* CXLF_TAKE: the next line to take */
+    uint32_t incarnation;   /* of the leaf, in which it asked */
     uint64_t to_post;       /* copyset: whose snoop is not posted yet */
     uint64_t epoch;         /* CXLF_QUIESCE: when lines were given up */
 };

@@ -44,6 +44,13 @@ struct cxlf_directory {
     uint64_t touched_words[CXLF_UNITS]; /* of each shard */
     struct cxlf_leaf_view leaf[CXLF_MAX_LEAVES];
     bool inserting[CXLF_INSERT_LOCKS];
+    /*
+     * For the owner of the fabric, whose list of poison outlives a leaf:
+     * cxlf_give_up() tells of each unit that it poisons.  May be NULL.
+     */
+    void (*on_poison)(void *opaque, enum cxlf_kind kind, uint32_t gfam,
+                      uint64_t dpa);
+    void *opaque;
 };
 
 enum cxlf_result {
@@ -181,8 +188,8 @@ void cxlf_read_counters(const struct cxlf_directory *directory, int leaf,
  * cxlf_give_up: take everything that @host holds from it, by @event
  * (CXLF_EVICT for the host itself, CXLF_DEATH or CXLF_LOSS, as policy says
  * of what it has modified, for the owner of the fabric).
- * For the latter two the host must be dead or fenced.  Returns how many units it
- * held; *@modified (may be NULL) how many of them it had modified.  Its
+ * For the latter two the host must be dead or fenced.  Returns how many
+ * units it held; *@modified (may be NULL) how many of them it had modified.  Its
  * transactions and insertions are ended, too, and for a dead host the
  * accesses that were under way.
  */

@@ -9,6 +9,9 @@
  * do not wrap in the life of a machine; parities do, which is why an epoch
  * advances by one.  docs/directory.md, "Quiescent points".
  *
+ * An access ends in the segment in which it began: a process attaches a leaf
+ * that has returned between its accesses only.
+ *
  * A leaf that returns is empty and REBUILDING; it withholds accesses until
  * every live host has re-entered what its log says that it has mapped.
  *
@@ -43,7 +46,15 @@ bool cxlf_advance(struct cxlf_directory *directory, uint32_t leaf);
 enum cxlf_leaf_state cxlf_leaf_get(const struct cxlf_directory *directory,
                                    uint32_t leaf);
 
-/* cxlf_leaf_set: by the fabric's owner alone. */
+/* cxlf_leaf_incarnation: what a grant of before is told by. */
+uint32_t cxlf_leaf_incarnation(const struct cxlf_directory *directory,
+                               uint32_t leaf);
+
+/*
+ * cxlf_leaf_set: by the fabric's owner alone.  REBUILDING begins one more
+ * incarnation; an owner that has made the segment anew puts the last one's
+ * number into it before.
+ */
 void cxlf_leaf_set(struct cxlf_directory *directory, uint32_t leaf,
                    enum cxlf_leaf_state state);
 
@@ -55,6 +66,14 @@ void cxlf_leaf_set(struct cxlf_directory *directory, uint32_t leaf,
 uint64_t cxlf_rebuild(struct cxlf_directory *directory, unsigned host,
                       uint32_t leaf, struct cxlf_log *log,
                       uint64_t *conflicts);
+
+/*
+ * cxlf_rebuild_poison: re-enter that the unit at @dpa is poisoned, from the
+ * list of the fabric's owner: by it alone, while the leaf is rebuilding.
+ * Returns false if there is no such unit, or no room for it.
+ */
+bool cxlf_rebuild_poison(struct cxlf_directory *directory,
+                         enum cxlf_kind kind, uint32_t gfam, uint64_t dpa);
 
 /*
  * cxlf_leaf_resume: UP, if each host of @live (a bit each, of

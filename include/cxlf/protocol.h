@@ -53,6 +53,7 @@ enum cxlf_event {
     CXLF_CLEAR,         /* clear poison */
     CXLF_REBUILD_S,     /* after a leaf's return: its log says shared */
     CXLF_REBUILD_E,     /* the same: its log says owned */
+    CXLF_REBUILD_P,     /* the same: the owner of the fabric knows of poison */
     CXLF_EVENTS
 };
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The models of the protocol in tests/model, each run exhaustively by spin.
 
+scripts/check-protocol runs the checker of the core, these, and the simulator.
+
 The models are written from docs/protocol.md and docs/protocol-messages.md
 and share no line with the code.  A mutation is one line of a model changed
 for the worse; it must be caught by a property that its file names.
@@ -13,7 +15,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from . import build, cli, corecheck, debian, qemu, ui
+from . import build, cli, corecheck, debian, qemu, simulate, ui
 
 MODELS = os.path.join(qemu.TOP, "tests", "model")
 MUTATIONS = os.path.join(MODELS, "mutations")
@@ -21,11 +23,16 @@ MUTATIONS = os.path.join(MODELS, "mutations")
 MEMORY = 3500
 DEPTH = 5000000
 TIMEOUT = 3600
+# Random runs of the simulator
+SEEDS = 10000
+SHORT_SEEDS = 200
 
 PAGES = "single_writer covered legal_entry defined_cell no_orphan recovery"
 VALUES = f"data_value {PAGES}"
 DRAINED = "responses_flow quiescence"
 LINES = "single_writer data_value covered legal_entry recovery"
+LEAF = "single_writer covered legal_entry defined_cell no_conflict no_orphan " \
+    "recovery"
 
 
 @dataclass
@@ -67,6 +74,15 @@ RUNS = (
         "-DHOSTS=3 -DT1=2 -DT2=3", "one_entry recovery"),
     Run("insert, 3 hosts, two tags, ends", "insert.pml",
         "-DHOSTS=3 -DT2=2 -DOPS=1 -DCRASHES=0", "quiescence"),
+    Run("leaf, 2 hosts, values, poison, 1 failure, 1 crash, rejoin",
+        "leaf.pml", "-DHOSTS=2 -DDATA -DLOSS -DREJOIN",
+        f"{LEAF} data_value poison"),
+    Run("leaf, 2 hosts, 1 failure, 1 crash, drained", "leaf.pml",
+        "-DHOSTS=2 -DDRAIN", f"{LEAF} {DRAINED}"),
+    Run("reuse, 2 threads, freed entry, 1 crash, drained", "reuse.pml",
+        "-DTHREADS=2 -DEPOCHS=4 -DDRAIN", "no_looker quiescence"),
+    Run("reuse, 2 threads, demotion, 1 crash, drained", "reuse.pml",
+        "-DTHREADS=2 -DEPOCHS=4 -DDRAIN -DDEMOTE", "no_looker quiescence"),
     Run("lines, 2 hosts x 2 lines, 1 crash", "lines.pml",
         "-DHOSTS=2 -DLINES=2", LINES, short=False),
     Run("lines, 3 hosts x 1 line, 1 crash", "lines.pml", "-DHOSTS=3", LINES,
@@ -81,6 +97,17 @@ RUNS = (
     Run("pages, 3 hosts x 2 classes, 1 line, 1 crash, drained", "pages.pml",
         "-DHOSTS=3 -DLINES=1 -DDRAIN", f"{PAGES} lines_or_page {DRAINED}",
         short=False),
+    Run("leaf, 2 hosts, 1 failure, 2 crashes, rejoin", "leaf.pml",
+        "-DHOSTS=2 -DCRASHES=2 -DREJOIN", LEAF, short=False),
+    Run("leaf, 2 hosts, poison, 2 failures, 1 crash, rejoin", "leaf.pml",
+        "-DHOSTS=2 -DFAILS=2 -DLOSS -DREJOIN", f"{LEAF} poison",
+        short=False),
+    Run("leaf, 3 hosts, 1 failure", "leaf.pml", "-DHOSTS=3 -DCRASHES=0",
+        LEAF, short=False),
+    Run("reuse, 3 threads, freed entry, 1 crash", "reuse.pml",
+        "-DTHREADS=3 -DEPOCHS=6", "no_looker", short=False),
+    Run("reuse, 3 threads, demotion, 1 crash", "reuse.pml",
+        "-DTHREADS=3 -DEPOCHS=6 -DDEMOTE", "no_looker", short=False),
     Run("insert, 3 hosts, 3 ways, one tag, 1 crash", "insert.pml",
         "-DHOSTS=3 -DWAYS=3", "one_entry recovery", short=False),
     Run("insert, 3 hosts, one tag, 1 crash, ends", "insert.pml",
@@ -230,14 +257,17 @@ def main():
     parser = argparse.ArgumentParser(
         description="Explore every state of small configurations of the "
         "shipping core, and of the independent models in tests/model with "
-        "spin; print states, depth, time and the properties that hold.")
+        f"spin; then simulate {SEEDS:,} random fabrics. Print states, depth, "
+        "time, the properties that hold, and which cells of the protocol "
+        "table were reached.")
     parser.add_argument("--short", action="store_true",
                         help="only what the regression suite runs, less than "
                         "a minute")
     parser.add_argument("--mutations", action="store_true",
                         help="instead, show that each error that is seeded "
-                        "in the core's table (tests/check/mutations.txt) and "
-                        "in the models (tests/model/mutations) is caught")
+                        "in the core (tests/check/mutations.txt), in the "
+                        "models (tests/model/mutations) and in the simulator "
+                        "(tests/sim/mutations.txt) is caught")
     args = parser.parse_args()
     debian.install(["spin", "gcc"])
     build.setup()
@@ -254,9 +284,11 @@ def main():
     if args.mutations:
         corecheck.check_mutations(report)
         check_mutations(report)
+        simulate.check_mutations(report)
     else:
         corecheck.check_runs(report, args.short)
         check_runs(report, args.short)
+        simulate.check_seeds(report, SHORT_SEEDS if args.short else SEEDS)
     for name in failed:
         print(f"failed: {name}")
     return 1 if failed else 0

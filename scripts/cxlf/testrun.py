@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 
-from . import (build, cli, debian, guesttest, protocolcheck, qemu,
-               scripttest, ui)
+from . import (build, cli, fuzz, guesttest, protocolcheck, qemu, scripttest,
+               simulate, ui)
 
 SANITIZE = {
     "asan": "address,undefined",
@@ -124,27 +124,6 @@ def qtests(tally, place, label, stock):
                 [os.path.join(out, program), "--tap", "-k"], out, env, 900)
 
 
-FUZZERS = ("fuzz-entry", "fuzz-join", "fuzz-segment", "fuzz-topology")
-
-
-def fuzz(tally):
-    """A short run of each libFuzzer target; longer ones by hand."""
-    debian.install(["clang", "libclang-rt-dev"])
-    place = build.setup(build.BUILD + "-fuzz", "-Dfuzz=true",
-                        "-Demulator=false", compiler="clang")
-    build.compile_all(place)
-    for name in FUZZERS:
-        with ui.Step(f"fuzzing with {name}"):
-            done = subprocess.run(
-                [os.path.join(place, "tests", "fuzz", name), "-runs=150000",
-                 "-max_len=1024", "-seed=1", "-print_final_stats=1"],
-                cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace",
-                timeout=600)
-        tally.add(f"fuzz/{name}", done.returncode == 0,
-                  "\n".join(done.stdout.splitlines()[-25:]))
-
-
 def sanitized_qtests(tally):
     """Our qtests on an emulator built with ASan and UBSan."""
     place = os.path.join(build.BUILD + "-asan", "qemu")
@@ -166,6 +145,8 @@ STAGES = (
     ("scripts", "tests of the scripts", scripttest.run),
     ("protocol", "the core and the models explored, and errors seeded in "
      "them", protocolcheck.stage),
+    ("simulator", "random fabrics simulated, and errors seeded in them",
+     simulate.stage),
     ("graft", "the patch against each QEMU series", graft),
     ("unit-asan", "unit tests with ASan and UBSan",
      lambda t: unit(t, "asan")),
@@ -173,7 +154,7 @@ STAGES = (
     ("qtest", "qtests, ours and QEMU's",
      lambda t: qtests(t, os.path.join(build.BUILD, "qemu"), "qtest", True)),
     ("guests", "two stock guests", guesttest.run),
-    ("fuzz", "a short run of the fuzzers", fuzz),
+    ("fuzz", "a short run of the fuzzers", fuzz.stage),
     ("qtest-asan", "our qtests with ASan and UBSan", sanitized_qtests),
 )
 

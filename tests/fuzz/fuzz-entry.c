@@ -1,100 +1,135 @@
 /*
- * Fuzz: directory entries as a wild peer may leave them, and events on them
+ * Fuzz: a directory as a wild peer may leave it, and events on its units
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "../../hw/cxl-fabric/core/atomic16.h"
-#include "cxlf/directory.h"
-#include "fuzz.h"
+#include "fuzz-directory.h"
 
-#define HOSTS 5
-#define LINES 4
+enum { WRITE_LINE, WRITE_PAGE, WRITE_LIVE, GIVE_UP, ON_LINE, ON_PAGE, ACCESS,
+       OPS };
 
-static _Alignas(128) struct cxlf_counters counters[HOSTS];
-static uint64_t touched[1], touched_pages[1];
-static struct cxlf_entry entries[4096], pages[4096];
-
-static struct cxlf_leaf_live live = { .epoch = 2, .state = CXLF_LEAF_UP };
-static struct cxlf_inside inside[CXLF_EXACT_HOSTS];
-static struct cxlf_directory directory = {
-    .topology = {
-        .hosts = HOSTS, .leaves = 1, .shards = 1, .gfams = 1,
-        .gfam = { { .hot = CXLF_CAPACITY_UNIT } },
-    },
-    .entries = { [CXLF_LINE_UNIT] = CXLF_CAPACITY_UNIT / CXLF_LINE,
-               [CXLF_PAGE_UNIT] = CXLF_CAPACITY_UNIT / CXLF_PAGE },
-    .touched_words = { [CXLF_LINE_UNIT] = 1, [CXLF_PAGE_UNIT] = 1 },
-    .leaf = { {
-        .live = &live, .inside = inside,
-        .counters = counters,
-        .table = {
-            [CXLF_LINE_UNIT] = { touched, entries },
-            [CXLF_PAGE_UNIT] = { touched_pages, pages },
-        },
-    } },
-};
-
-static void write_entry(struct cxlf_entry *at, const uint8_t *bytes)
+/* Lines that are used lie in UNITS pages, and there are some in each. */
+static uint64_t line_address(unsigned n)
 {
-    memcpy(at, bytes, sizeof(*at));
-    touched[0] = touched_pages[0] = 1;
+    return n % UNITS * (directory.topology.line_entries ? CXLF_PAGE :
+                        cxlf_topology_grain(&directory.topology)) +
+           n / UNITS % 2 * CXLF_LINE;
+}
+
+static bool is_result(enum cxlf_result r)
+{
+    return r == CXLF_OK || r == CXLF_AGAIN || r == CXLF_CORRUPT ||
+           r == CXLF_POISONED || r == CXLF_WITHHELD || r == CXLF_BY_PAGE;
+}
+
+/* What was done is legal, whatever was there before. */
+static void check_move(enum cxlf_kind kind, unsigned host,
+                       enum cxlf_event event, const struct cxlf_move *m)
+{
+    unsigned hosts = directory.topology.hosts;
+
+    MUST(cxlf_line_valid(kind, hosts, m->after));
+    if (kind == CXLF_LINE_UNIT && event <= CXLF_STORE) {
+        MUST(cxlf_set_has(m->after.holders, host, hosts));
+        MUST(event == CXLF_LOAD || m->after.state == CXLF_E ||
+             m->after.state == CXLF_M);
+    }
 }
 
 static void raise_line(unsigned n, unsigned host, enum cxlf_event event)
 {
-    enum cxlf_result r = cxlf_access(&directory, host, 0, n * CXLF_LINE,
-                                     event);
+    struct cxlf_move m;
+    enum cxlf_result r = cxlf_line_event(&directory, host, 0,
+                                         line_address(n), event, &m);
     struct cxlf_line line;
 
-    MUST(r == CXLF_OK || r == CXLF_CORRUPT || r == CXLF_POISONED ||
-         r == CXLF_REFUSED);
+    MUST(is_result(r));
     if (r == CXLF_OK) {
-        /* After a success the entry is legal, whatever was before. */
-        MUST(cxlf_peek(&directory, CXLF_LINE_UNIT, 0, n * CXLF_LINE, &line));
-        MUST(event > CXLF_STORE || line.holders >> host & 1);
+        check_move(CXLF_LINE_UNIT, host, event, &m);
+        if (!directory.topology.line_entries) {
+            MUST(cxlf_peek(&directory, CXLF_LINE_UNIT, 0, line_address(n),
+                           &line));
+            MUST(!memcmp(&line, &m.after, sizeof(line)));
+        }
     }
 }
 
 static void raise_page(unsigned n, unsigned host, enum cxlf_event event)
 {
+    uint64_t dpa = n % UNITS * CXLF_PAGE;
     struct cxlf_line line;
     struct cxlf_move m;
-    enum cxlf_result r = cxlf_page_event(&directory, host, 0, n * CXLF_PAGE,
-                                         event, &m);
+    enum cxlf_result r = cxlf_page_event(&directory, host, 0, dpa, event,
+                                         &m);
 
-    MUST(r == CXLF_OK || r == CXLF_CORRUPT || r == CXLF_POISONED ||
-         r == CXLF_REFUSED);
+    MUST(is_result(r) || (r == CXLF_REFUSED && event == CXLF_PROMOTE));
     if (r == CXLF_OK) {
-        MUST(cxlf_peek(&directory, CXLF_PAGE_UNIT, 0, n * CXLF_PAGE, &line));
+        check_move(CXLF_PAGE_UNIT, host, event, &m);
+        MUST(cxlf_peek(&directory, CXLF_PAGE_UNIT, 0, dpa, &line));
         MUST(!memcmp(&line, &m.after, sizeof(line)));
+    }
+}
+
+static void give_up(unsigned n, unsigned host)
+{
+    static const enum cxlf_event events[] = {
+        CXLF_EVICT, CXLF_DEATH, CXLF_LOSS
+    };
+    enum cxlf_event event = events[n % 3];
+    uint64_t modified, held = cxlf_give_up(&directory, host, event,
+                                           &modified);
+
+    MUST(modified <= held && held <= FINITE + UNITS);
+    if (event != CXLF_EVICT) {
+        MUST(inside[host].count[0] == 0 && inside[host].count[1] == 0);
+    }
+}
+
+static void write_live(unsigned n, unsigned host, uint8_t value)
+{
+    switch (n % 4) {
+    case 0:
+        live.epoch = value < 128 ? value : UINT64_MAX - (value - 128);
+        break;
+    case 1:
+        live.state = value % 8 ? CXLF_LEAF_UP : value / 8;
+        break;
+    default:
+        inside[host].count[n & 1] = value < 128 ? value : UINT32_MAX;
+        break;
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint64_t modified;
+    if (size == 0) {
+        return 0;
+    }
+    make_directory(data[0]);
+    /* No more than is written, so that giving up is quick. */
+    directory.entries[CXLF_LINE_UNIT] = FINITE;
+    for (size_t i = 1; i + 2 < size;) {
+        unsigned op = data[i] % OPS, n = data[i] / OPS;
+        unsigned host = data[i + 1] % directory.topology.hosts;
+        uint8_t value = data[i + 2];
+        enum cxlf_event event = value % CXLF_EVENTS;
 
-    memset(pages, 0, LINES * sizeof(pages[0]));
-    memset(entries, 0, LINES * sizeof(entries[0]));
-    for (size_t i = 0; i + 1 < size;) {
-        unsigned op = data[i] >> 6, n = data[i] % LINES;
-        unsigned host = data[i + 1] % HOSTS;
-        unsigned event = data[i + 1] / HOSTS % CXLF_EVENTS;
-
-        i += 2;
-        if (op == 0 && i + 16 <= size) {
-            write_entry(data[i - 1] & 1 ? &entries[n] : &pages[n], data + i);
+        i += 3;
+        if (op <= WRITE_PAGE && i + 16 <= size) {
+            write_entry(n, data + i, op == WRITE_PAGE, value & 1);
             i += 16;
-        } else if (op == 1) {
-            uint64_t held = cxlf_give_up(&directory, host, CXLF_DEATH,
-                                         &modified);
-
-            MUST(modified <= held && held <= 2 * LINES);
-        } else if (op == 2) {
+        } else if (op == WRITE_LIVE) {
+            write_live(n, host, value);
+        } else if (op == GIVE_UP) {
+            give_up(n, host);
+        } else if (op == ON_LINE) {
             raise_line(n, host, event);
-        } else {
+        } else if (op == ON_PAGE) {
             raise_page(n, host, event);
+        } else if (op == ACCESS) {
+            MUST(is_result(cxlf_access(&directory, host, 0, line_address(n),
+                                       event)));
         }
     }
     return 0;

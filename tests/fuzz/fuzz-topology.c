@@ -15,6 +15,9 @@ static size_t good_blob(uint8_t *blob, size_t capacity, uint8_t shape)
     struct cxlf_topology t = {
         .hosts = 1 + shape % 5, .leaves = 1 + shape % 3, .shards = 2,
         .gfams = 1 + shape % 2,
+        .grain = shape & 0x20 ? 4 * CXLF_LINE : CXLF_LINE,
+        .line_entries = shape & 0x40 ? 64 : 0,
+        .tiers = shape & 0x80,
     };
 
     for (uint32_t i = 0; i < t.gfams; i++) {

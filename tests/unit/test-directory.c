@@ -92,8 +92,9 @@ static void test_corruption(void)
         entry->copyset = g_test_rand_bit() ?
             (uint64_t)g_test_rand_int_range(0, 16) :
             (uint64_t)(uint32_t)g_test_rand_int() << 32;
+        /* RebuildP is of a leaf that is not up, and would be withheld. */
         result = cxlf_access(&f.directory, g_test_rand_int_range(0, 3), 0, 0,
-                             g_test_rand_int_range(0, CXLF_EVENTS));
+                             g_test_rand_int_range(0, CXLF_REBUILD_P));
         if (result == CXLF_CORRUPT) {
             refused++;
         } else {

@@ -235,6 +235,17 @@ static void test_log(void)
     teardown();
 }
 
+/* The leaf loses all that it knew; @incarnation was its last. */
+static void lose_leaf(uint32_t incarnation)
+{
+    struct cxlf_directory *d = &agents.f.directory;
+
+    memset(agents.f.memory[0], 0, agents.f.size);
+    cxlf_leaf_format(agents.f.memory[0], &d->topology, 0, fixture_uuid);
+    d->leaf[0].live->incarnation = incarnation;
+    cxlf_leaf_set(d, 0, CXLF_LEAF_REBUILDING);
+}
+
 /* The leaf loses its directory; the hosts keep their mappings, and use. */
 static void test_return(void)
 {
@@ -250,9 +261,7 @@ static void test_return(void)
     g_assert_cmpint(request(2, 0x4000, CXLF_OWN), ==, CXLF_DONE);
     g_assert_cmpint(request(2, 0x4000, CXLF_EVICT), ==, CXLF_DONE);
     cxlf_leaf_set(d, 0, CXLF_LEAF_DOWN);
-    memset(agents.f.memory[0], 0, agents.f.size);
-    cxlf_leaf_format(agents.f.memory[0], &d->topology, 0, fixture_uuid);
-    cxlf_leaf_set(d, 0, CXLF_LEAF_REBUILDING);
+    lose_leaf(1);
     g_assert_cmpint(cxlf_page_event(d, 0, 0, 0x1000, CXLF_LOAD, &m), ==,
                     CXLF_WITHHELD);
     g_assert_cmpint(cxlf_access(d, 0, 0, 0x5000, CXLF_LOAD), ==,
@@ -317,6 +326,92 @@ static void test_loss(void)
     teardown();
 }
 
+typedef struct Poison {
+    unsigned count;
+    enum cxlf_kind kind[4];
+    uint64_t dpa[4];
+} Poison;
+
+static void list_poison(void *opaque, enum cxlf_kind kind, uint32_t gfam,
+                        uint64_t dpa)
+{
+    Poison *list = opaque;
+
+    g_assert_cmpuint(gfam, ==, 0);
+    g_assert_cmpuint(list->count, <, 4);
+    list->kind[list->count] = kind;
+    list->dpa[list->count++] = dpa;
+}
+
+/* The owner's list of poison outlives the leaf. */
+static void test_poison_returns(void)
+{
+    struct cxlf_topology t = fixture_topology(HOSTS, 1, 1, 1);
+    struct cxlf_directory *d = &agents.f.directory;
+    uint64_t live[64] = { 0 }, bulk = CXLF_CAPACITY_UNIT;
+    Poison list = { 0 };
+
+    t.tiers = true;
+    t.line_entries = 64;
+    setup(t);
+    d->on_poison = list_poison;
+    d->opaque = &list;
+    g_assert_cmpint(request(1, bulk, CXLF_OWN), ==, CXLF_DONE);
+    g_assert_cmpint(request(1, bulk + 0x1000, CXLF_PROMOTE), ==, CXLF_LINES);
+    g_assert_cmpint(cxlf_access(d, 1, 0, bulk + 0x1040, CXLF_STORE), ==,
+                    CXLF_OK);
+    g_assert_cmpint(cxlf_access(d, 1, 0, 0x40, CXLF_STORE), ==, CXLF_OK);
+    cxlf_give_up(d, 1, CXLF_LOSS, NULL);
+    g_assert_cmpuint(list.count, ==, 3);
+    g_assert_false(cxlf_access(d, 0, 0, 0x40, CXLF_REBUILD_P) == CXLF_OK);
+    lose_leaf(1);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(cxlf_rebuild_poison(d, list.kind[i], 0, list.dpa[i]));
+    }
+    g_assert_false(cxlf_rebuild_poison(d, CXLF_PAGE_UNIT, 1, 0));
+    g_assert_true(cxlf_leaf_resume(d, 0, live));
+    g_assert_cmpint(request(0, bulk, CXLF_LOAD), ==, CXLF_LOST);
+    g_assert_cmpint(request(0, bulk + 0x1000, CXLF_LOAD), ==, CXLF_LINES);
+    g_assert_cmpint(cxlf_access(d, 0, 0, bulk + 0x1040, CXLF_LOAD), ==,
+                    CXLF_POISONED);
+    g_assert_cmpint(cxlf_access(d, 0, 0, bulk + 0x1080, CXLF_LOAD), ==,
+                    CXLF_OK);
+    g_assert_cmpint(cxlf_access(d, 0, 0, 0x40, CXLF_LOAD), ==,
+                    CXLF_POISONED);
+    /* A page with a poisoned line does not become one that could be mapped. */
+    g_assert_cmpint(request(0, bulk + 0x1000, CXLF_RECALL), ==, CXLF_LOST);
+    expect_page(bulk + 0x1000, CXLF_L, 0);
+    teardown();
+}
+
+/* What the old leaf granted is not mapped when the new one has not. */
+static void test_old_grant(void)
+{
+    struct cxlf_request r = { .dpa = 0x1000, .event = CXLF_OWN };
+    struct cxlf_directory *d = &agents.f.directory;
+    uint64_t live[64] = { 0x7 };
+
+    setup(fixture_topology(HOSTS, 1, 1, 1));
+    while (r.phase != CXLF_INSTALL) {
+        g_assert_cmpint(cxlf_request_step(&agents.agent[0], &r), ==,
+                        CXLF_MORE);
+    }
+    for (uint32_t incarnation = 1; incarnation < 3; incarnation++) {
+        lose_leaf(incarnation);
+        for (unsigned h = 0; h < HOSTS; h++) {
+            cxlf_rebuild(d, h, 0, &agents.log[h], NULL);
+        }
+        g_assert_true(cxlf_leaf_resume(d, 0, live));
+    }
+    g_assert_cmpint(request(1, 0x1000, CXLF_OWN), ==, CXLF_DONE);
+    g_assert_cmpint(cxlf_request_step(&agents.agent[0], &r), ==, CXLF_MORE);
+    g_assert_cmpint(r.phase, ==, CXLF_ASK);
+    g_assert_cmpuint(mapped(0, 0x1000), ==, 0);
+    g_assert_cmpint(cxlf_log_get(&agents.log[0], 0, 0x1000), ==,
+                    CXLF_HELD_NOT);
+    teardown();
+}
+
 /* HOT begins as lines; BULK as pages; both move. */
 static void test_tiers(void)
 {
@@ -359,6 +454,8 @@ int main(int argc, char **argv)
     g_test_add_func("/leaf/return", test_return);
     g_test_add_func("/leaf/conflict", test_conflict);
     g_test_add_func("/leaf/loss", test_loss);
+    g_test_add_func("/leaf/poison-returns", test_poison_returns);
+    g_test_add_func("/leaf/old-grant", test_old_grant);
     g_test_add_func("/leaf/tiers", test_tiers);
     return g_test_run();
 }

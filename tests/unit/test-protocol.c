@@ -18,75 +18,79 @@
  * poisoned; and "+" what it does: "inv" and "data" are BISnpInv and
  * BISnpData, "wb" a writeback, rh, wh, rm, wm, up the counters.
  * Columns: Load, Own, Store, Evict, Recall, Promote, Demoted, RspI, RspS,
- * Death, Loss, Clear, RebuildS, RebuildE.  Rows: stranger, holder, requester;
- * NULL: all undefined.
+ * Death, Loss, Clear, RebuildS, RebuildE, RebuildP.  Rows: stranger, holder,
+ * requester; NULL: all undefined.
  */
-#define APART "=+busy =+busy - = =+busy =+busy - =+stale =+stale = = = - -"
+#define APART "=+busy =+busy - = =+busy =+busy - =+stale =+stale = = = - - -"
 
 static const char *const expected[CXLF_STATES][CXLF_RELATIONS] = {
     [CXLF_I] = {
         "S+add+rm E+only+wm M+only+wm = = L - =+stale =+stale "
-        "= = = S+add E+only",
+        "= = = S+add E+only P+poison",
     },
     [CXLF_S] = {
         "=+add+rm E>S_E+inv+only+wm M+inv+only+wm = I>S_I+inv =+busy - "
-        "=+stale =+stale = = = =+add P+poison+conflict",
+        "=+stale =+stale = = = =+add P+poison+conflict "
+        "P+poison+conflict",
         "=+rh E>S_E+inv+only+up M+inv+only+up =|I+drop I>S_I+inv =+busy - "
-        "=|I+drop =+stale =|I+drop =|I+drop = = P+poison+conflict",
+        "=|I+drop =+stale =|I+drop =|I+drop = = P+poison+conflict "
+        "P+poison+conflict",
     },
     [CXLF_E] = {
         "S>E_S+data+add+rm =>E_E+inv+only+wm M+inv+only+wm = I>E_I+inv "
-        "=+busy - =+stale =+stale = = = P+poison+conflict P+poison+conflict",
+        "=+busy - =+stale =+stale = = = P+poison+conflict P+poison+conflict "
+        "P+poison+conflict",
         "=+rh =+wh M+wh I+drop I>E_I+inv =+busy - I+drop S I+drop "
-        "I>P+drop+poison = = =",
+        "I>P+drop+poison = = = P+poison+conflict",
     },
     [CXLF_M] = {
         "S+data+wb+add+rm E+inv+wb+only+wm =+inv+wb+only+wm = I+inv+wb "
-        "- - - - = = = - -",
+        "- - - - = = = - - -",
         "=+rh =+wh =+wh I+wb+drop I+inv+wb - - - - I+drop P+drop+poison = "
-        "- -",
+        "- - -",
     },
     [CXLF_L] = {
-        "=+lines =+lines - - L_I = - =+stale =+stale = = = S+add E+only",
+        "=+lines =+lines - - L_I = - =+stale =+stale = = = S+add E+only "
+        "P+poison",
     },
     [CXLF_P] = {
         "=+poisoned =+poisoned =+poisoned = = =+poisoned - =+stale =+stale "
-        "= = I = =",
+        "= = I = = =",
     },
     [CXLF_S_E] = {
         APART,
         "=+busy =+busy - =|E+drop+grant =+busy =+busy - =|E+drop+grant "
-        "=+stale =|E+drop+grant =|E+drop+grant = - -",
-        "=+busy =+busy - S =+busy =+busy - =+stale =+stale S S = - -",
+        "=+stale =|E+drop+grant =|E+drop+grant = - - -",
+        "=+busy =+busy - S =+busy =+busy - =+stale =+stale S S = - - -",
     },
     [CXLF_E_E] = {
         APART,
         "=+busy =+busy - =|E+drop+grant =+busy =+busy - =|E+drop+grant "
-        "=+stale =|E+drop+grant P+drop+poison = - -",
-        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - -",
+        "=+stale =|E+drop+grant P+drop+poison = - - -",
+        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - - -",
     },
     [CXLF_E_S] = {
         APART,
         "=+busy =+busy - =|S+drop+grant =+busy =+busy - =|S+drop+grant "
-        "S+grant =|S+drop+grant P+drop+poison = - -",
-        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - -",
+        "S+grant =|S+drop+grant P+drop+poison = - - -",
+        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - - -",
     },
     [CXLF_S_I] = {
         APART,
         "=+busy =+busy - =|I+drop =+busy =+busy - =|I+drop =+stale =|I+drop "
-        "=|I+drop = - -",
-        "=+busy =+busy - S =+busy =+busy - =+stale =+stale S S = - -",
+        "=|I+drop = - - -",
+        "=+busy =+busy - S =+busy =+busy - =+stale =+stale S S = - - -",
     },
     [CXLF_E_I] = {
         APART,
         "=+busy =+busy - =|I+drop =+busy =+busy - =|I+drop =+stale =|I+drop "
-        "P+drop+poison = - -",
-        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - -",
+        "P+drop+poison = - - -",
+        "=+busy =+busy - E =+busy =+busy - =+stale =+stale E E = - - -",
     },
     [CXLF_L_I] = {
-        "=+busy =+busy - - =+busy =+busy - =+stale =+stale = = = - -",
+        "=+busy =+busy - - =+busy =+busy - =+stale =+stale = = = - - -",
         NULL,
-        "=+busy =+busy - - =+busy =+busy I =+stale =+stale L L = - -",
+        "=+busy =+busy - - =+busy =+busy I =+stale =+stale L L = - - -",
     },
 };
 
@@ -99,7 +103,7 @@ static const char *const state_names[CXLF_STATES] = {
 
 static const char *const event_names[CXLF_EVENTS] = {
     "Load", "Own", "Store", "Evict", "Recall", "Promote", "Demoted", "RspI",
-    "RspS", "Death", "Loss", "Clear", "RebuildS", "RebuildE",
+    "RspS", "Death", "Loss", "Clear", "RebuildS", "RebuildE", "RebuildP",
 };
 
 static char *describe(const struct cxlf_cell *cell, int state)
@@ -179,7 +183,7 @@ static bool try_step(Step *s)
 
 static bool is_rebuild(enum cxlf_event event)
 {
-    return event == CXLF_REBUILD_S || event == CXLF_REBUILD_E;
+    return event >= CXLF_REBUILD_S && event <= CXLF_REBUILD_P;
 }
 
 /* Owners, who may have modified what they hold */
@@ -201,6 +205,7 @@ static void check_poison(const Step *s)
         g_assert_cmpint(s->next.state == CXLF_P, ==,
                         !!(s->actions & CXLF_A_POISON));
         g_assert_cmpint(s->next.state == CXLF_P, ==, loss ||
+                        s->event == CXLF_REBUILD_P ||
                         (s->actions & CXLF_A_CONFLICT &&
                          is_rebuild(s->event)));
     } else {
@@ -246,13 +251,18 @@ static void check_step(const Step *s)
 static bool is_page_event(enum cxlf_event event)
 {
     return event == CXLF_PROMOTE || event == CXLF_DEMOTED ||
-           event == CXLF_RSP_I || event == CXLF_RSP_S || is_rebuild(event);
+           event == CXLF_RSP_I || event == CXLF_RSP_S ||
+           event == CXLF_REBUILD_S || event == CXLF_REBUILD_E;
 }
 
 static void check_line(Step *s)
 {
     if (is_page_event(s->event)) {
         g_assert_false(try_step(s));    /* trapped: nobody answers */
+        return;
+    }
+    if (s->event == CXLF_REBUILD_P && s->line.state == CXLF_M) {
+        g_assert_false(try_step(s));    /* nobody has it in a new leaf */
         return;
     }
     g_assert_true(try_step(s));
@@ -293,6 +303,7 @@ static bool page_defined(const Step *s)
         return s->line.state == CXLF_L_I && s->line.requester == s->host;
     case CXLF_REBUILD_S:
     case CXLF_REBUILD_E:
+    case CXLF_REBUILD_P:
         return !transient;
     default:
         return true;

@@ -43,11 +43,17 @@ static bool is_ours(const struct cxlf_agent *a, struct cxlf_line page)
 static bool is_granted(const struct cxlf_agent *a, struct cxlf_line page,
                        enum cxlf_event event)
 {
-    if (cxlf_is_transient(page.state) ||
-        !cxlf_set_has(page.holders, a->host, hosts_of(a))) {
+    if (!cxlf_set_has(page.holders, a->host, hosts_of(a))) {
         return false;
     }
-    return event == CXLF_LOAD || page.state == CXLF_E;
+    /*
+     * It may be wanted by another host already: until this one has answered
+     * it is this one's, and it must be used once, or two hosts that take it
+     * from each other never get to use it.
+     */
+    return event == CXLF_LOAD || page.state == CXLF_E ||
+           page.state == CXLF_E_E || page.state == CXLF_E_S ||
+           page.state == CXLF_E_I;
 }
 
 static bool peek(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa,
@@ -63,6 +69,37 @@ static bool is_up(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
 
     return home_of(a, gfam, dpa, &home) &&
            cxlf_leaf_get(a->directory, home.leaf) == CXLF_LEAF_UP;
+}
+
+/* What a transaction's entry shows now: CXLF_DONE, unless that is nothing. */
+static enum cxlf_progress look_up(const struct cxlf_agent *a,
+                                  const struct cxlf_request *r,
+                                  struct cxlf_line *page)
+{
+    if (!is_up(a, r->gfam, r->dpa)) {
+        return CXLF_WAIT;
+    }
+    return peek(a, r->gfam, r->dpa, page) ? CXLF_DONE : CXLF_FAILED;
+}
+
+/* Whether what was asked for was asked of the leaf as it is now. */
+static bool is_current(const struct cxlf_agent *a,
+                       const struct cxlf_request *r)
+{
+    struct cxlf_home home;
+
+    return is_up(a, r->gfam, r->dpa) && home_of(a, r->gfam, r->dpa, &home) &&
+           cxlf_leaf_incarnation(a->directory, home.leaf) == r->incarnation;
+}
+
+static void note_incarnation(const struct cxlf_agent *a,
+                             struct cxlf_request *r)
+{
+    struct cxlf_home home;
+
+    if (home_of(a, r->gfam, r->dpa, &home)) {
+        r->incarnation = cxlf_leaf_incarnation(a->directory, home.leaf);
+    }
 }
 
 /* Raise an event once; CXLF_DONE says that @m is what it did. */
@@ -132,13 +169,30 @@ static enum cxlf_progress begin(const struct cxlf_agent *a,
     return CXLF_MORE;
 }
 
+/*
+ * Whether there is nothing to evict: a snoop has taken the page meanwhile,
+ * and it may be one of lines by now, or the leaf has lost what it knew.
+ */
+static bool is_gone(const struct cxlf_agent *a, const struct cxlf_request *r)
+{
+    struct cxlf_line page;
+
+    return is_up(a, r->gfam, r->dpa) && peek(a, r->gfam, r->dpa, &page) &&
+           cxlf_relation(page, a->host, hosts_of(a)) == CXLF_STRANGER;
+}
+
 static enum cxlf_progress ask(const struct cxlf_agent *a,
                               struct cxlf_request *r)
 {
     enum cxlf_event event = r->recall ? CXLF_RECALL : r->event;
     struct cxlf_move m;
-    enum cxlf_progress progress = raise_event(a, r->gfam, r->dpa, event, &m);
+    enum cxlf_progress progress;
 
+    if (event == CXLF_EVICT && is_gone(a, r)) {
+        return CXLF_DONE;
+    }
+    note_incarnation(a, r);
+    progress = raise_event(a, r->gfam, r->dpa, event, &m);
     if (progress != CXLF_DONE) {
         return progress;
     }
@@ -190,15 +244,18 @@ static enum cxlf_progress await(const struct cxlf_agent *a,
                                 struct cxlf_request *r)
 {
     struct cxlf_line page;
+    enum cxlf_progress progress = look_up(a, r, &page);
 
-    if (!is_up(a, r->gfam, r->dpa)) {
-        return CXLF_WAIT;
-    }
-    if (!peek(a, r->gfam, r->dpa, &page)) {
-        return CXLF_FAILED;
+    if (progress != CXLF_DONE) {
+        return progress;
     }
     if (is_ours(a, page)) {
         return CXLF_WAIT;
+    }
+    if (!is_current(a, r)) {
+        /* The leaf has lost the transaction. */
+        r->phase = CXLF_ASK;
+        return CXLF_MORE;
     }
     if (r->recall || r->event == CXLF_RECALL) {
         return recalled(r);
@@ -213,6 +270,10 @@ static enum cxlf_progress install(const struct cxlf_agent *a,
 {
     bool writable = r->event == CXLF_OWN;
 
+    if (!is_current(a, r)) {
+        r->phase = CXLF_ASK;
+        return CXLF_MORE;
+    }
     if (a->log && !cxlf_log_hold(a->log, r->gfam, r->dpa,
                                  writable ? CXLF_HELD_OWNED :
                                             CXLF_HELD_SHARED)) {
@@ -240,12 +301,10 @@ static enum cxlf_progress check_demotion(const struct cxlf_agent *a,
                                          struct cxlf_request *r)
 {
     struct cxlf_line page;
+    enum cxlf_progress progress = look_up(a, r, &page);
 
-    if (!is_up(a, r->gfam, r->dpa)) {
-        return CXLF_WAIT;
-    }
-    if (!peek(a, r->gfam, r->dpa, &page)) {
-        return CXLF_FAILED;
+    if (progress != CXLF_DONE) {
+        return progress;
     }
     if (page.state != CXLF_L_I || !is_ours(a, page)) {
         /* The leaf has lost it. */
@@ -275,6 +334,20 @@ static enum cxlf_progress quiesce(const struct cxlf_agent *a,
     return CXLF_MORE;
 }
 
+/*
+ * A line is poisoned, which a page could not say of a part of it: the page
+ * stays one of lines, as after its requester's end.
+ */
+static enum cxlf_progress withdraw(const struct cxlf_agent *a,
+                                   struct cxlf_request *r)
+{
+    struct cxlf_move m;
+    enum cxlf_progress progress = raise_event(a, r->gfam, r->dpa, CXLF_DEATH,
+                                              &m);
+
+    return progress == CXLF_DONE ? CXLF_LOST : progress;
+}
+
 static enum cxlf_progress take(const struct cxlf_agent *a,
                                struct cxlf_request *r)
 {
@@ -292,6 +365,9 @@ static enum cxlf_progress take(const struct cxlf_agent *a,
     switch (cxlf_line_event(a->directory, a->host, r->gfam,
                             r->dpa + r->line * grain, CXLF_RECALL, &m)) {
     case CXLF_OK:
+        if (m.after.state == CXLF_P) {
+            return withdraw(a, r);
+        }
         r->line++;
         return CXLF_MORE;
     case CXLF_AGAIN:

@@ -131,7 +131,10 @@ static inline bool is_hit(const struct cxlf_target *t, unsigned host,
     return true;
 }
 
-/* What an event makes of a unit that was decoded; false where the table has no such cell. */
+/*
+ * What an event makes of a unit that was decoded; false where the table has
+ * no such cell.
+ */
 static bool plan(const struct cxlf_target *t, unsigned host,
                  enum cxlf_event event, struct cxlf_move *m)
 {

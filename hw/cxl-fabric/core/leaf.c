@@ -70,6 +70,12 @@ enum cxlf_leaf_state cxlf_leaf_get(const struct cxlf_directory *d,
                                       CXLF_LEAF_DOWN;
 }
 
+uint32_t cxlf_leaf_incarnation(const struct cxlf_directory *d, uint32_t leaf)
+{
+    return __atomic_load_n(&d->leaf[leaf].live->incarnation,
+                           __ATOMIC_ACQUIRE);
+}
+
 void cxlf_leaf_set(struct cxlf_directory *d, uint32_t leaf,
                    enum cxlf_leaf_state state)
 {
@@ -115,6 +121,35 @@ uint64_t cxlf_rebuild(struct cxlf_directory *d, unsigned host, uint32_t leaf,
     __atomic_fetch_or(&d->leaf[leaf].live->rebuilt[host / 64],
                       1ull << host % 64, __ATOMIC_SEQ_CST);
     return pages;
+}
+
+/* A line's poison is told by the line: its page is one of lines. */
+static bool rebuild_as_lines(struct cxlf_directory *d, uint32_t gfam,
+                             uint64_t dpa)
+{
+    struct cxlf_target t;
+    struct cxlf_move m;
+
+    if (!d->topology.tiers) {
+        return true;
+    }
+    return cxlf_find_target(d, CXLF_PAGE_UNIT, gfam, dpa, &t) &&
+           cxlf_move_entry(&t, t.unit, 0, CXLF_PROMOTE, &m) == CXLF_OK &&
+           m.after.state == CXLF_L;
+}
+
+bool cxlf_rebuild_poison(struct cxlf_directory *d, enum cxlf_kind kind,
+                         uint32_t gfam, uint64_t dpa)
+{
+    struct cxlf_target t;
+    struct cxlf_move m;
+
+    if (kind == CXLF_LINE_UNIT) {
+        return rebuild_as_lines(d, gfam, dpa) &&
+               cxlf_access(d, 0, gfam, dpa, CXLF_REBUILD_P) == CXLF_OK;
+    }
+    return cxlf_find_target(d, kind, gfam, dpa, &t) &&
+           cxlf_move_entry(&t, t.unit, 0, CXLF_REBUILD_P, &m) == CXLF_OK;
 }
 
 bool cxlf_leaf_resume(struct cxlf_directory *d, uint32_t leaf,

@@ -52,11 +52,19 @@ static bool end(struct cxlf_line_access *a, enum cxlf_result result)
     return true;
 }
 
+/* Whether the leaf takes an event now: poison is back before all others. */
+static bool is_open(const struct cxlf_directory *d,
+                    const struct cxlf_target *t, enum cxlf_event event)
+{
+    return cxlf_leaf_get(d, t->shard.leaf) ==
+           (event == CXLF_REBUILD_P ? CXLF_LEAF_REBUILDING : CXLF_LEAF_UP);
+}
+
 static bool begin(struct cxlf_directory *d, unsigned host,
                   const struct cxlf_target *t, struct cxlf_line_access *a)
 {
     a->ticket = cxlf_enter(d, host, t->shard.leaf);
-    if (cxlf_leaf_get(d, t->shard.leaf) != CXLF_LEAF_UP) {
+    if (!is_open(d, t, a->event)) {
         cxlf_add(&t->shard, host, CXLF_WITHHELD_ACCESS, 1);
         return end(a, CXLF_WITHHELD);
     }
@@ -408,7 +416,7 @@ static enum cxlf_result simple_event(struct cxlf_directory *d, unsigned host,
 {
     enum cxlf_result result;
 
-    if (cxlf_leaf_get(d, t->shard.leaf) != CXLF_LEAF_UP) {
+    if (!is_open(d, t, event)) {
         cxlf_add(&t->shard, host, CXLF_WITHHELD_ACCESS, 1);
         return CXLF_WITHHELD;
     }

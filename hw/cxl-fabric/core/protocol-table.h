@@ -101,6 +101,8 @@ EVENT(REBUILD_S, "RebuildS", PAGES, "a host, after its leaf's return",
       "its log says that it shares the page", "none")
 EVENT(REBUILD_E, "RebuildE", PAGES, "a host, after its leaf's return",
       "its log says that it owns the page", "none")
+EVENT(REBUILD_P, "RebuildP", BOTH, "the owner of the fabric, after its leaf's "
+      "return", "its list says that the content is lost", "none")
 
 MESSAGE("MemRd", "M2S Req", "Load, Own, Store", "CXL r3.1 3.3.5")
 MESSAGE("MemInv", "M2S Req", "Own and Store by a sharer, which has the data",
@@ -293,6 +295,7 @@ CLEAN(I, STRANGER)
 STALE_ANSWERS(I, STRANGER)
 TO(I, STRANGER, REBUILD_S, S, A(ADD), "The first sharer is back.", R_REBUILD)
 TO(I, STRANGER, REBUILD_E, E, A(ONLY), "The owner is back.", R_REBUILD)
+TO(I, STRANGER, REBUILD_P, P, A(POISON), "The poison is back.", R_REBUILD)
 
 TO(S, STRANGER, LOAD, S, A(READ_MISS) | A(ADD),
    "One more sharer.", R_READ)
@@ -310,6 +313,9 @@ STALE_ANSWERS(S, STRANGER)
 TO(S, STRANGER, REBUILD_S, S, A(ADD), "One more sharer is back.", R_REBUILD)
 TO(S, STRANGER, REBUILD_E, P, A(POISON) | A(CONFLICT),
    "One log says owned, another shared: neither can be trusted.", R_REBUILD)
+TO(S, STRANGER, REBUILD_P, P, A(POISON) | A(CONFLICT),
+   "A log says held, the owner's list poisoned: neither can be trusted.",
+   R_REBUILD)
 KEEP(S, HOLDER, LOAD, A(READ_HIT), "A sharer reads.", R_CACHE)
 WAIT(S, HOLDER, OWN, E, S_E, A(UPGRADE) | A(BISNP_INV) | A(ONLY),
      "The other sharers are invalidated, then the host owns.",
@@ -331,6 +337,9 @@ CLEAN(S, HOLDER)
 KEEP(S, HOLDER, REBUILD_S, 0, "It is entered already.", R_REBUILD)
 TO(S, HOLDER, REBUILD_E, P, A(POISON) | A(CONFLICT),
    "Its log says both owned and shared: it cannot be trusted.", R_REBUILD)
+TO(S, HOLDER, REBUILD_P, P, A(POISON) | A(CONFLICT),
+   "A log says held, the owner's list poisoned: neither can be trusted.",
+   R_REBUILD)
 
 WAIT(E, STRANGER, LOAD, S, E_S, A(READ_MISS) | A(BISNP_DATA) | A(ADD),
      "The owner is downgraded, and both share.", R_READ "; " R_DATA)
@@ -349,6 +358,9 @@ TO(E, STRANGER, REBUILD_S, P, A(POISON) | A(CONFLICT),
    "One log says shared, another owned: neither can be trusted.", R_REBUILD)
 TO(E, STRANGER, REBUILD_E, P, A(POISON) | A(CONFLICT),
    "Two logs say owned: neither can be trusted.", R_REBUILD)
+TO(E, STRANGER, REBUILD_P, P, A(POISON) | A(CONFLICT),
+   "A log says held, the owner's list poisoned: neither can be trusted.",
+   R_REBUILD)
 KEEP(E, HOLDER, LOAD, A(READ_HIT), "The owner reads.", R_CACHE)
 KEEP(E, HOLDER, OWN, A(WRITE_HIT), "It is the owner.", R_CACHE)
 TO(E, HOLDER, STORE, M, A(WRITE_HIT), "The owner writes.", R_CACHE)
@@ -370,6 +382,9 @@ CLEAN(E, HOLDER)
 KEEP(E, HOLDER, REBUILD_S, 0, "It is entered already, as the owner.",
      R_REBUILD)
 KEEP(E, HOLDER, REBUILD_E, 0, "It is entered already.", R_REBUILD)
+TO(E, HOLDER, REBUILD_P, P, A(POISON) | A(CONFLICT),
+   "A log says held, the owner's list poisoned: neither can be trusted.",
+   R_REBUILD)
 
 TO(M, STRANGER, LOAD, S,
    A(READ_MISS) | A(BISNP_DATA) | A(WRITEBACK) | A(ADD),
@@ -414,6 +429,7 @@ TO(L, STRANGER, REBUILD_S, S, A(ADD),
    "The first sharer is back: the page was not one of lines.", R_REBUILD)
 TO(L, STRANGER, REBUILD_E, E, A(ONLY),
    "The owner is back: the page was not one of lines.", R_REBUILD)
+TO(L, STRANGER, REBUILD_P, P, A(POISON), "The poison is back.", R_REBUILD)
 
 /* P: nobody holds what is lost, so every host is a stranger. */
 KEEP(P, STRANGER, LOAD, A(POISONED), "The content is lost.", R_POISONED)
@@ -429,6 +445,7 @@ TO(P, STRANGER, CLEAR, I, 0, "The content is given up for new.", R_CLEAR)
 STALE_ANSWERS(P, STRANGER)
 KEEP(P, STRANGER, REBUILD_S, 0, "No log brings the content back.", R_REBUILD)
 KEEP(P, STRANGER, REBUILD_E, 0, "No log brings the content back.", R_REBUILD)
+KEEP(P, STRANGER, REBUILD_P, 0, "It is entered already.", R_REBUILD)
 
 TRANSIENT(S_E, E, S, A(GRANT), "after the last the requester owns.",
           "sharers that have not answered keep S.")

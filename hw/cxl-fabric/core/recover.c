@@ -20,7 +20,23 @@ static void unclaim(struct cxlf_shard *s, uint32_t index,
     cxlf_entry_cas(&s->entries[index], old, cxlf_entry_free(old, 0));
 }
 
-static void give_up_entry(struct cxlf_shard *s, uint32_t index,
+static void tell_poison(const struct cxlf_directory *d,
+                        const struct cxlf_target *t)
+{
+    struct cxlf_home home = {
+        .leaf = t->shard.leaf, .shard = t->shard.shard, .unit = t->unit,
+    };
+    uint32_t gfam;
+    uint64_t dpa;
+
+    if (d->on_poison && cxlf_topology_unit(&d->topology, t->shard.kind,
+                                           &home, &gfam, &dpa)) {
+        d->on_poison(d->opaque, t->shard.kind, gfam, dpa);
+    }
+}
+
+static void give_up_entry(const struct cxlf_directory *d,
+                          struct cxlf_shard *s, uint32_t index,
                           unsigned host, enum cxlf_event event,
                           struct sums *sums)
 {
@@ -44,6 +60,10 @@ static void give_up_entry(struct cxlf_shard *s, uint32_t index,
         }
         t.unit = CXLF_WORD_TAG(old.word) - 1;
         changes = false;
+        if (line.state == CXLF_L_I && event == CXLF_EVICT) {
+            /* It has no page to evict; its demotion ends as by its death. */
+            event = CXLF_DEATH;
+        }
         switch (cxlf_move_entry(&t, index, host, event, &m)) {
         case CXLF_AGAIN:
             changes = true;
@@ -52,6 +72,9 @@ static void give_up_entry(struct cxlf_shard *s, uint32_t index,
             if (cxlf_set_has(m.before.holders, host, s->hosts)) {
                 sums->held++;
                 sums->modified += m.before.state == CXLF_M;
+            }
+            if (m.actions & CXLF_A_POISON) {
+                tell_poison(d, &t);
             }
             /* A coarse set forgets nobody. */
             changes = m.before.state != m.after.state ||
@@ -76,7 +99,7 @@ static void give_up_shard(const struct cxlf_directory *d,
 
             for (uint64_t i = first; i < first + CXLF_TOUCHED_ENTRIES &&
                  i < d->entries[s->kind]; i++) {
-                give_up_entry(s, i, host, event, sums);
+                give_up_entry(d, s, i, host, event, sums);
             }
         }
     }

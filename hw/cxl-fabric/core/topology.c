@@ -49,6 +49,11 @@ static bool check_directory(const struct cxlf_topology *t, const char **why)
                "for one entry for each line of HOT";
         return false;
     }
+    if (t->tiers && t->line_entries == 0 && t->gfams > 1) {
+        /* A page and its lines would be counted differently. */
+        *why = "'tiers' with several GFAM devices needs 'line-entries'";
+        return false;
+    }
     if (grain > CXLF_LINE && cxlf_topology_entries(t, CXLF_LINE_UNIT) *
                              t->shards * t->hosts * 8 > MAX_PRESENCE) {
         *why = "with a 'grain' above 64, entries times hosts are too many: "

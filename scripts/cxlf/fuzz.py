@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fuzzing: each libFuzzer target in tests/fuzz, run past its plateau.
+
+A target is at its plateau when libFuzzer has found no new edge (cov) for a
+given number of executions. Features (ft) are edges with how often they were
+taken, in powers of two; they are told apart, since they grow for very long.
+ASan and UBSan are on in all of them, and end a target at the first fault.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from concurrent import futures
+from dataclasses import asdict, dataclass, field
+
+from . import build, cli, debian, qemu, ui
+
+SOURCES = os.path.join(qemu.TOP, "tests", "fuzz")
+PLACE = build.BUILD + "-fuzz"
+PAST = 1000000
+TIME = 300
+# Inputs are lists of small operations; longer ones repeat the same.
+LENGTH = 128
+SHORT_RUNS = 100000
+STATUS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+)")
+
+
+@dataclass
+class Result:
+    """What came of a target."""
+    target: str
+    executions: int = 0
+    last_edge: int = 0          # the execution that found a new edge
+    last_feature: int = 0       # or a new feature
+    edges: int = 0
+    features: int = 0
+    seconds: float = 0
+    plateau: bool = False
+    finding: str = ""           # the input, or why there is none
+    output: list = field(default_factory=list)
+
+    def past(self):
+        return self.executions - self.last_edge
+
+    def rate(self):
+        return round(self.executions / self.seconds) if self.seconds else 0
+
+
+def targets():
+    """Names of the targets: those that have a source."""
+    return sorted(name[:-2] for name in os.listdir(SOURCES)
+                  if name.startswith("fuzz-") and name.endswith(".c"))
+
+
+def prepare(names):
+    """Build the targets."""
+    debian.install(["clang", "libclang-rt-dev"])
+    build.setup(PLACE, "-Dfuzz=true", "-Demulator=false", compiler="clang")
+    with ui.Step("building the fuzz targets") as step:
+        ui.run(["ninja", "-C", PLACE,
+                *(os.path.join("tests", "fuzz", name) for name in names)],
+               step, env=build.environment())
+
+
+class Fuzzer:
+    """One target: rounds of libFuzzer, each on what the last has found."""
+
+    def __init__(self, target, past, limit, seed, corpus=True):
+        self.result = Result(target)
+        self.past = past
+        self.limit = limit
+        self.seed = seed
+        self.proc = None
+        self.ended = False
+        self.findings = os.path.join(PLACE, "findings")
+        self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
+        for folder in filter(None, (self.findings, self.corpus)):
+            os.makedirs(folder, exist_ok=True)
+
+    def _see(self, line, before):
+        """A line of libFuzzer's output; `before`: executions before it."""
+        found = STATUS.match(line)
+        if not found:
+            self.result.output = self.result.output[-59:] + [line.rstrip()]
+            artifact = re.search(r"Test unit written to (\S+)", line)
+            if artifact:
+                self.result.finding = artifact.group(1)
+            return
+        result = self.result
+        number, edges, features = map(int, found.groups())
+        result.executions = max(result.executions, before + number)
+        if edges > result.edges:
+            result.edges = edges
+            result.last_edge = before + number
+        if features > result.features:
+            result.features = features
+            result.last_feature = before + number
+
+    def _round(self, runs, seconds):
+        """Run libFuzzer once; False if it has failed."""
+        before = self.result.executions
+        argv = [os.path.join(PLACE, "tests", "fuzz", self.result.target),
+                f"-runs={runs}", f"-max_len={LENGTH}", f"-seed={self.seed}",
+                "-timeout=10", "-print_final_stats=1",
+                f"-artifact_prefix={self.findings}/{self.result.target}-"]
+        if seconds:
+            argv += [f"-max_total_time={max(1, round(seconds))}"]
+        if self.corpus:
+            argv.append(self.corpus)
+        self.proc = subprocess.Popen(
+            argv, cwd=PLACE, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace")
+        try:
+            if self.ended:
+                self.stop()
+            for line in self.proc.stderr:
+                self._see(line, before)
+                total = re.match(r"stat::number_of_executed_units: (\d+)",
+                                 line)
+                if total:
+                    self.result.executions = before + int(total.group(1))
+            status = self.proc.wait()
+        finally:
+            self.stop()
+        if status and not self.ended and not self.result.finding:
+            self.result.finding = f"it ended with status {status}"
+        return status == 0
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+
+    def end(self):
+        """End it from another thread."""
+        self.ended = True
+        if self.proc is not None:
+            self.stop()
+
+    def run(self):
+        """Fuzz until the plateau, a finding or the end of the time."""
+        start = time.monotonic()
+        result = self.result
+        while not self.ended:
+            left = self.limit - (time.monotonic() - start)
+            if result.past() >= self.past and result.executions:
+                result.plateau = True
+                break
+            if left < 1 or not self._round(self.past - result.past()
+                                           if result.executions else
+                                           self.past, left):
+                break
+            self.seed += 1
+        result.seconds = time.monotonic() - start
+        return result
+
+    def run_short(self, runs):
+        """A fixed number of executions, from nothing."""
+        start = time.monotonic()
+        self._round(runs, 0)
+        self.result.seconds = time.monotonic() - start
+        return self.result
+
+
+def _verdict(result):
+    if result.finding:
+        return f"FINDING: {result.finding}"
+    return "plateau" if result.plateau else "no plateau yet"
+
+
+def table(results):
+    """The results as columns."""
+    return cli.table([
+        ["target", "cov", "last new at", "past it", "ft", "last new at",
+         "exec/s", "seconds", ""],
+        *([r.target, r.edges, f"{r.last_edge:,}", f"{r.past():,}",
+           r.features, f"{r.last_feature:,}", f"{r.rate():,}",
+           f"{r.seconds:.0f}", _verdict(r)] for r in results)])
+
+
+def _together(fuzzers, jobs):
+    """Run fuzzers, some at a time; their results in order."""
+    with ui.Step(f"fuzzing {len(fuzzers)} targets, {jobs} at a time") as step:
+        with futures.ThreadPoolExecutor(jobs) as pool:
+            try:
+                work = [pool.submit(one.run) for one in fuzzers]
+                while not all(job.done() for job in work):
+                    futures.wait(work, 2)
+                    step.tick("; ".join(
+                        f"{one.result.target} {one.result.executions:,} "
+                        f"cov {one.result.edges} ft {one.result.features}"
+                        for one, job in zip(fuzzers, work)
+                        if one.result.executions and not job.done()))
+                return [job.result() for job in work]
+            except BaseException:
+                for one in fuzzers:
+                    one.end()
+                raise
+
+
+def stage(tally):
+    """The short form, for the regression suite."""
+    names = targets()
+    prepare(names)
+    for name in names:
+        with ui.Step(f"fuzzing with {name}"):
+            result = Fuzzer(name, 0, 0, 1, corpus=False).run_short(SHORT_RUNS)
+        tally.add(f"fuzz/{name}", not result.finding,
+                  "\n".join([result.finding, *result.output[-25:]]))
+
+
+def main():
+    """Fuzz until the plateaus; print the figures."""
+    cli.interruptible()
+    known = targets()
+    parser = argparse.ArgumentParser(
+        description="Run each fuzz target until it has found no new edge "
+        "for a number of executions, with ASan and UBSan. The status is 0 if "
+        "all have come that far without a finding.",
+        epilog=f"Targets: {', '.join(known)}. What is found is kept in "
+        "build-fuzz/corpus, and inputs that fail in build-fuzz/findings; "
+        "build-fuzz/tests/fuzz/TARGET INPUT runs one again.")
+    parser.add_argument("target", nargs="*",
+                        help="fuzz these only (default: all)")
+    parser.add_argument("--past", type=int, default=PAST, metavar="N",
+                        help="executions without a new edge that make a "
+                        f"plateau (default {PAST:,})")
+    parser.add_argument("--time", type=float, default=TIME, metavar="SECONDS",
+                        help=f"limit for each target (default {TIME})")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(),
+                        metavar="N", help="targets at a time (default: one "
+                        "for each processor)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N",
+                        help="of the first round; the next ones count up "
+                        "(default 1)")
+    parser.add_argument("--fresh", action="store_true",
+                        help="forget what earlier runs have found, so that "
+                        "the figures are of this run alone")
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the figures there, too")
+    args = parser.parse_args()
+    for name in args.target:
+        if name not in known:
+            parser.error(f"'{name}' is no target; there are "
+                         + ", ".join(known))
+    for name in ("past", "time", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    names = args.target or known
+    prepare(names)
+    if args.fresh:
+        for name in names:
+            shutil.rmtree(os.path.join(PLACE, "corpus", name),
+                          ignore_errors=True)
+    results = _together([Fuzzer(name, args.past, args.time, args.seed)
+                         for name in names], args.jobs)
+    print(table(results))
+    for result in results:
+        if result.finding:
+            print(f"\n{result.target}: {result.finding}\n"
+                  + "\n".join(result.output[-40:]))
+        elif not result.plateau:
+            print(f"{result.target}: {result.past():,} of {args.past:,} "
+                  "executions past the last new edge; run it again to go "
+                  "on, or with a longer --time")
+    if args.json:
+        with open(args.json, "w") as out:
+            json.dump([{**asdict(result), "past": result.past(),
+                        "rate": result.rate()} for result in results], out,
+                      indent=1)
+            out.write("\n")
+    return 0 if all(result.plateau and not result.finding
+                    for result in results) else 1
