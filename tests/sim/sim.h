@@ -203,7 +203,8 @@ typedef struct Stats {
     uint64_t snoops, spurious, elsewhere, victims;
     uint64_t lost, doubled, delayed, unroutable;
     uint64_t crashes, recoveries, rejoins, leaf_failures, rebuilt, partitions;
-    uint64_t poisoned, poison_returned, cleared, atomic_retries, advances, again, withheld;
+    uint64_t poisoned, poison_returned, cleared;
+    uint64_t atomic_retries, advances, again, withheld;
     uint64_t strays, withdrawn, faults, locks, barriers, items, checks;
     uint64_t counters[CXLF_COUNTERS];   /* of leaves that have failed */
     uint64_t drained_ns;

@@ -333,7 +333,7 @@ static bool settle(const struct cxlf_target *t, const struct set *s,
                         cxlf_entry_encode(old, t->unit + 1, m->after))) {
         return end(a, CXLF_AGAIN);
     }
-    m->generation = CXLF_WORD_GENERATION(old.word) + 1;
+    m->generation = cxlf_next_generation(old);
     cxlf_count_move(t, index, host, a->event, m);
     a->result = CXLF_OK;
     a->phase = CXLF_LINE_SPARE;

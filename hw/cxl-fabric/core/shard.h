@@ -72,6 +72,12 @@ enum cxlf_slot cxlf_entry_decode(const struct cxlf_shard *shard,
                                  struct cxlf_entry entry,
                                  struct cxlf_line *line);
 
+/* cxlf_next_generation: of what follows @old, whatever that is. */
+static inline uint32_t cxlf_next_generation(struct cxlf_entry old)
+{
+    return (CXLF_WORD_GENERATION(old.word) + 1) & 0x3fff;
+}
+
 /* cxlf_entry_encode: what follows @old when its unit becomes @line. */
 struct cxlf_entry cxlf_entry_encode(struct cxlf_entry old, uint32_t tag,
                                     struct cxlf_line line);
