@@ -71,8 +71,12 @@ extern const char *const cxlf_counter_name[CXLF_COUNTERS];
 /* cxlf_leaf_size: bytes of a leaf's segment; a multiple of the page size. */
 uint64_t cxlf_leaf_size(const struct cxlf_topology *t);
 
+/* cxlf_leaf_header: what a leaf's segment of this topology begins with. */
+struct cxlf_leaf cxlf_leaf_header(const struct cxlf_topology *t,
+                                  uint32_t leaf, const uint8_t uuid[16]);
+
 /*
- * cxlf_leaf_format: fill the header of a new, zeroed leaf segment.
+ * cxlf_leaf_format: make a new, zeroed leaf segment one that is up.
  * @memory: cxlf_leaf_size() bytes, aligned to a page.
  */
 void cxlf_leaf_format(void *memory, const struct cxlf_topology *t,
@@ -189,8 +193,8 @@ void cxlf_read_counters(const struct cxlf_directory *directory, int leaf,
  * (CXLF_EVICT for the host itself, CXLF_DEATH or CXLF_LOSS, as policy says
  * of what it has modified, for the owner of the fabric).
  * For the latter two the host must be dead or fenced.  Returns how many
- * units it held; *@modified (may be NULL) how many of them it had modified.  Its
- * transactions and insertions are ended, too, and for a dead host the
+ * units it held; *@modified (may be NULL) how many of them it had modified.
+ * Its transactions and insertions are ended, too, and for a dead host the
  * accesses that were under way.
  */
 uint64_t cxlf_give_up(struct cxlf_directory *directory, unsigned host,

@@ -141,10 +141,7 @@ static struct cxlf_fabric good_table(Owner *o)
 
 static struct cxlf_leaf good_leaf(Owner *o)
 {
-    struct cxlf_leaf leaf;
-
-    cxlf_leaf_format(&leaf, &o->t, 0, uuid);
-    return leaf;
+    return cxlf_leaf_header(&o->t, 0, uuid);
 }
 
 static void bad_answers(Owner *o)

@@ -39,9 +39,8 @@ static uint64_t place_table(struct cxlf_leaf *h,
     return offset;
 }
 
-/* The header that a leaf of this topology must have. */
-static struct cxlf_leaf layout(const struct cxlf_topology *t, uint32_t leaf,
-                               const uint8_t uuid[16])
+struct cxlf_leaf cxlf_leaf_header(const struct cxlf_topology *t,
+                                  uint32_t leaf, const uint8_t uuid[16])
 {
     struct cxlf_leaf h = {
         .segment = {
@@ -79,13 +78,13 @@ uint64_t cxlf_leaf_size(const struct cxlf_topology *t)
 {
     static const uint8_t none[16];
 
-    return layout(t, 0, none).segment.size;
+    return cxlf_leaf_header(t, 0, none).segment.size;
 }
 
 void cxlf_leaf_format(void *memory, const struct cxlf_topology *t,
                       uint32_t leaf, const uint8_t uuid[16])
 {
-    struct cxlf_leaf h = layout(t, leaf, uuid);
+    struct cxlf_leaf h = cxlf_leaf_header(t, leaf, uuid);
     struct cxlf_leaf_live live = {
         .epoch = 2, .state = CXLF_LEAF_UP, .incarnation = 1,
     };
@@ -117,7 +116,8 @@ bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
                       uint32_t leaf, const uint8_t uuid[16],
                       const char **why)
 {
-    struct cxlf_leaf want = layout(&d->topology, leaf, uuid), have;
+    struct cxlf_leaf want = cxlf_leaf_header(&d->topology, leaf, uuid);
+    struct cxlf_leaf have;
     char *base = memory;
 
     if (leaf >= d->topology.leaves) {
