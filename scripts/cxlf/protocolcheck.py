@@ -261,8 +261,8 @@ def main():
         "time, the properties that hold, and which cells of the protocol "
         "table were reached.")
     parser.add_argument("--short", action="store_true",
-                        help="only what the regression suite runs, less than "
-                        "a minute")
+                        help="only what the regression suite runs: a minute "
+                        "or two, not twenty")
     parser.add_argument("--mutations", action="store_true",
                         help="instead, show that each error that is seeded "
                         "in the core (tests/check/mutations.txt), in the "
