@@ -14,7 +14,8 @@
  * nobody until the unit is taken from all: docs/directory.md, "Copysets".
  *
  * @hosts is how many hosts the fabric has, 1 to CXLF_MAX_HOSTS; it decides
- * between exact and the others.  All functions are pure.
+ * between exact and the others; a @host is below it, and a @set valid.  All
+ * functions are pure.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -41,23 +42,50 @@ static inline enum cxlf_encoding cxlf_set_encoding(uint64_t set)
     return (enum cxlf_encoding)(set >> 62);
 }
 
+/*
+ * What cxlf_set_has() and the others do in a fabric of more hosts than an
+ * exact set has bits.  Smaller ones are done in place, since a line's access
+ * is little more than that.
+ */
+bool cxlf_large_has(uint64_t set, unsigned host, unsigned hosts);
+uint64_t cxlf_large_of(unsigned host);
+uint64_t cxlf_large_add(uint64_t set, unsigned host, unsigned hosts);
+uint64_t cxlf_large_remove(uint64_t set, unsigned host, unsigned hosts);
+
 /* cxlf_set_valid: whether 64 bits can be a copyset of this fabric. */
 bool cxlf_set_valid(uint64_t set, unsigned hosts);
 
 /* cxlf_set_has: whether @set names @host. */
-bool cxlf_set_has(uint64_t set, unsigned host, unsigned hosts);
+static inline bool cxlf_set_has(uint64_t set, unsigned host, unsigned hosts)
+{
+    return hosts <= CXLF_EXACT_HOSTS ? set >> host & 1 :
+                                       cxlf_large_has(set, host, hosts);
+}
 
 /* cxlf_set_of: the set of one host. */
-uint64_t cxlf_set_of(unsigned host, unsigned hosts);
+static inline uint64_t cxlf_set_of(unsigned host, unsigned hosts)
+{
+    return hosts <= CXLF_EXACT_HOSTS ? 1ull << host :
+                                       cxlf_large_of(host);
+}
 
 /*
  * cxlf_set_add: @set with @host.  It becomes coarse when it must; a caller
  * that cannot use that looks at cxlf_set_encoding() of the result.
  */
-uint64_t cxlf_set_add(uint64_t set, unsigned host, unsigned hosts);
+static inline uint64_t cxlf_set_add(uint64_t set, unsigned host, unsigned hosts)
+{
+    return hosts <= CXLF_EXACT_HOSTS ? set | 1ull << host :
+                                       cxlf_large_add(set, host, hosts);
+}
 
 /* cxlf_set_remove: @set without @host; a coarse set stays as it is. */
-uint64_t cxlf_set_remove(uint64_t set, unsigned host, unsigned hosts);
+static inline uint64_t cxlf_set_remove(uint64_t set, unsigned host,
+                                       unsigned hosts)
+{
+    return hosts <= CXLF_EXACT_HOSTS ? set & ~(1ull << host) :
+                                       cxlf_large_remove(set, host, hosts);
+}
 
 /* cxlf_set_count: how many hosts @set names: what snooping it costs. */
 unsigned cxlf_set_count(uint64_t set, unsigned hosts);

@@ -23,9 +23,6 @@ MUTATIONS = os.path.join(MODELS, "mutations")
 MEMORY = 3500
 DEPTH = 5000000
 TIMEOUT = 3600
-# Random runs of the simulator
-SEEDS = 10000
-SHORT_SEEDS = 200
 
 PAGES = "single_writer covered legal_entry defined_cell no_orphan recovery"
 VALUES = f"data_value {PAGES}"
@@ -257,7 +254,7 @@ def main():
     parser = argparse.ArgumentParser(
         description="Explore every state of small configurations of the "
         "shipping core, and of the independent models in tests/model with "
-        f"spin; then simulate {SEEDS:,} random fabrics. Print states, depth, "
+        f"spin; then simulate {simulate.SEEDS:,} random fabrics. Print states, depth, "
         "time, the properties that hold, and which cells of the protocol "
         "table were reached.")
     parser.add_argument("--short", action="store_true",
@@ -273,14 +270,7 @@ def main():
     build.setup()
     ui.run(["ninja", "-C", build.BUILD, corecheck.CHECKER],
            env=build.environment())
-    failed = []
-
-    def report(name, ok, why, details):
-        if not ok:
-            failed.append(name)
-        print(f"{'ok' if ok else 'FAILED'}  {name}: {details if ok else why}",
-              flush=True)
-
+    report = ui.Verdicts()
     if args.mutations:
         corecheck.check_mutations(report)
         check_mutations(report)
@@ -288,7 +278,8 @@ def main():
     else:
         corecheck.check_runs(report, args.short)
         check_runs(report, args.short)
-        simulate.check_seeds(report, SHORT_SEEDS if args.short else SEEDS)
-    for name in failed:
+        simulate.check_seeds(report, simulate.SHORT if args.short
+                             else simulate.SEEDS)
+    for name in report.failed:
         print(f"failed: {name}")
-    return 1 if failed else 0
+    return 1 if report.failed else 0

@@ -18,6 +18,8 @@ PROGRAM = os.path.join("tests", "sim", "cxlf-sim")
 MUTATIONS = os.path.join(qemu.TOP, "tests", "sim", "mutations.txt")
 CHUNK = 100
 TIMEOUT = 1800
+# So many seeds reach every cell of the table.
+SEEDS = 10000
 SHORT = 200
 BREAKS = ("skip-zap", "early-answer", "no-log", "no-snoop", "no-writeback",
           "no-death", "early-snoop", "no-quiescence",
@@ -134,7 +136,7 @@ def check_seeds(report, count, first=1, jobs=None):
         text += ", not reached: " + "; ".join(", ".join(c) for c in missed)
     for cell, why in UNREACHABLE.items():
         text += f"; never {', '.join(cell)}: {why}"
-    report("simulator, table coverage", count < 10000 or not missed, text,
+    report("simulator, table coverage", count < SEEDS or not missed, text,
            text)
 
 
@@ -263,14 +265,7 @@ def _seeds(args, rest):
                            "instance 1:10000")
     if args.jobs < 1:
         raise ui.UserError(f"--jobs {args.jobs}: must be 1 or more")
-    failed = []
-
-    def report(name, ok, why, details):
-        if not ok:
-            failed.append(name)
-        print(f"{'ok' if ok else 'FAILED'}  {name}: {details if ok else why}",
-              flush=True)
-
+    report = ui.Verdicts()
     first, count = int(found.group(1)), int(found.group(2))
     if rest:
         events, bad, errors, coverage = run_seeds(
@@ -280,7 +275,7 @@ def _seeds(args, rest):
                "reached")
     else:
         check_seeds(report, count, first, args.jobs)
-    return 1 if failed else 0
+    return 1 if report.failed else 0
 
 
 def _one(args, rest):

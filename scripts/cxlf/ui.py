@@ -22,6 +22,22 @@ def note(text):
     print(f"cxlf: {text}", file=sys.stderr, flush=True)
 
 
+class Verdicts:
+    """Prints what checks report, a line each, and keeps what failed.
+
+    An object is called as the checks' report(name, ok, why, details).
+    """
+
+    def __init__(self):
+        self.failed = []
+
+    def __call__(self, name, ok, why, details):
+        if not ok:
+            self.failed.append(name)
+        print(f"{'ok' if ok else 'FAILED'}  {name}: {details if ok else why}",
+              flush=True)
+
+
 class Step:
     """A step that may take more than two seconds.
 

@@ -71,15 +71,14 @@ static bool is_up(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
            cxlf_leaf_get(a->directory, home.leaf) == CXLF_LEAF_UP;
 }
 
-/* What a transaction's entry shows now: CXLF_DONE, unless that is nothing. */
-static enum cxlf_progress look_up(const struct cxlf_agent *a,
-                                  const struct cxlf_request *r,
-                                  struct cxlf_line *page)
+/* What a page's entry shows now: CXLF_DONE, unless that is nothing. */
+static enum cxlf_progress look_up(const struct cxlf_agent *a, uint32_t gfam,
+                                  uint64_t dpa, struct cxlf_line *page)
 {
-    if (!is_up(a, r->gfam, r->dpa)) {
+    if (!is_up(a, gfam, dpa)) {
         return CXLF_WAIT;
     }
-    return peek(a, r->gfam, r->dpa, page) ? CXLF_DONE : CXLF_FAILED;
+    return peek(a, gfam, dpa, page) ? CXLF_DONE : CXLF_FAILED;
 }
 
 /* Whether what was asked for was asked of the leaf as it is now. */
@@ -88,7 +87,8 @@ static bool is_current(const struct cxlf_agent *a,
 {
     struct cxlf_home home;
 
-    return is_up(a, r->gfam, r->dpa) && home_of(a, r->gfam, r->dpa, &home) &&
+    return home_of(a, r->gfam, r->dpa, &home) &&
+           cxlf_leaf_get(a->directory, home.leaf) == CXLF_LEAF_UP &&
            cxlf_leaf_incarnation(a->directory, home.leaf) == r->incarnation;
 }
 
@@ -177,7 +177,7 @@ static bool is_gone(const struct cxlf_agent *a, const struct cxlf_request *r)
 {
     struct cxlf_line page;
 
-    return is_up(a, r->gfam, r->dpa) && peek(a, r->gfam, r->dpa, &page) &&
+    return look_up(a, r->gfam, r->dpa, &page) == CXLF_DONE &&
            cxlf_relation(page, a->host, hosts_of(a)) == CXLF_STRANGER;
 }
 
@@ -244,7 +244,7 @@ static enum cxlf_progress await(const struct cxlf_agent *a,
                                 struct cxlf_request *r)
 {
     struct cxlf_line page;
-    enum cxlf_progress progress = look_up(a, r, &page);
+    enum cxlf_progress progress = look_up(a, r->gfam, r->dpa, &page);
 
     if (progress != CXLF_DONE) {
         return progress;
@@ -301,7 +301,7 @@ static enum cxlf_progress check_demotion(const struct cxlf_agent *a,
                                          struct cxlf_request *r)
 {
     struct cxlf_line page;
-    enum cxlf_progress progress = look_up(a, r, &page);
+    enum cxlf_progress progress = look_up(a, r->gfam, r->dpa, &page);
 
     if (progress != CXLF_DONE) {
         return progress;
@@ -421,12 +421,11 @@ static enum cxlf_progress look(const struct cxlf_agent *a,
                                struct cxlf_snoop *s)
 {
     struct cxlf_line page;
+    enum cxlf_progress progress = look_up(a, s->gfam, s->dpa, &page);
 
-    if (!is_up(a, s->gfam, s->dpa)) {
-        return CXLF_DONE;       /* of a transaction that is lost */
-    }
-    if (!peek(a, s->gfam, s->dpa, &page)) {
-        return CXLF_FAILED;
+    if (progress != CXLF_DONE) {
+        /* A leaf that is not up has lost the transaction. */
+        return progress == CXLF_WAIT ? CXLF_DONE : progress;
     }
     if (!cxlf_is_transient(page.state) ||
         !cxlf_set_has(page.holders, a->host, hosts_of(a))) {

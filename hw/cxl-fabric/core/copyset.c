@@ -71,11 +71,11 @@ bool cxlf_set_valid(uint64_t set, unsigned hosts)
     }
 }
 
-bool cxlf_set_has(uint64_t set, unsigned host, unsigned hosts)
+bool cxlf_large_has(uint64_t set, unsigned host, unsigned hosts)
 {
     switch (cxlf_set_encoding(set)) {
     case CXLF_EXACT:
-        return host < CXLF_EXACT_HOSTS && set >> host & 1;
+        return false;           /* the empty set */
     case CXLF_POINTERS:
         for (unsigned i = 0; i < CXLF_SET_POINTERS; i++) {
             if (pointer(set, i) == host + 1) {
@@ -88,10 +88,9 @@ bool cxlf_set_has(uint64_t set, unsigned host, unsigned hosts)
     }
 }
 
-uint64_t cxlf_set_of(unsigned host, unsigned hosts)
+uint64_t cxlf_large_of(unsigned host)
 {
-    return hosts <= CXLF_EXACT_HOSTS ? 1ull << host :
-                                       ENCODE(CXLF_POINTERS, host + 1ull);
+    return ENCODE(CXLF_POINTERS, host + 1ull);
 }
 
 static uint64_t to_coarse(uint64_t set, unsigned hosts)
@@ -104,15 +103,12 @@ static uint64_t to_coarse(uint64_t set, unsigned hosts)
     return ENCODE(CXLF_COARSE, bits);
 }
 
-uint64_t cxlf_set_add(uint64_t set, unsigned host, unsigned hosts)
+uint64_t cxlf_large_add(uint64_t set, unsigned host, unsigned hosts)
 {
-    if (hosts <= CXLF_EXACT_HOSTS) {
-        return set | 1ull << host;
-    }
     if (set == 0) {
-        return cxlf_set_of(host, hosts);
+        return cxlf_large_of(host);
     }
-    if (cxlf_set_has(set, host, hosts)) {
+    if (cxlf_large_has(set, host, hosts)) {
         return set;
     }
     if (cxlf_set_encoding(set) == CXLF_POINTERS) {
@@ -126,19 +122,16 @@ uint64_t cxlf_set_add(uint64_t set, unsigned host, unsigned hosts)
     return set | 1ull << host / group_size(hosts);
 }
 
-uint64_t cxlf_set_remove(uint64_t set, unsigned host, unsigned hosts)
+uint64_t cxlf_large_remove(uint64_t set, unsigned host, unsigned hosts)
 {
     uint64_t left = 0;
 
-    if (hosts <= CXLF_EXACT_HOSTS) {
-        return set & ~(1ull << host);
-    }
     if (cxlf_set_encoding(set) != CXLF_POINTERS) {
         return set;
     }
     for (unsigned i = 0; i < pointers(set); i++) {
         if (pointer(set, i) != host + 1) {
-            left = cxlf_set_add(left, pointer(set, i) - 1, hosts);
+            left = cxlf_large_add(left, pointer(set, i) - 1, hosts);
         }
     }
     return left;

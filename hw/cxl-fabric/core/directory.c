@@ -92,11 +92,7 @@ enum cxlf_result cxlf_move_entry(const struct cxlf_target *t, uint32_t index,
             return s->finite ? CXLF_AGAIN : CXLF_CORRUPT;
         }
         m->generation = CXLF_WORD_GENERATION(old.word);
-        if (is_hit(t, host, event, m)) {
-            cxlf_count_move(t, index, host, event, m);
-            return CXLF_OK;
-        }
-        if (!plan(t, host, event, m)) {
+        if (!is_hit(t, host, event, m) && !plan(t, host, event, m)) {
             return CXLF_CORRUPT;
         }
         if (is_same(m->before, m->after)) {
@@ -131,17 +127,10 @@ enum cxlf_result cxlf_page_event(struct cxlf_directory *d, unsigned host,
         return CXLF_REFUSED;
     }
     ticket = cxlf_enter(d, host, t.shard.leaf);
-    if (cxlf_leaf_get(d, t.shard.leaf) != CXLF_LEAF_UP) {
-        cxlf_add(&t.shard, host, CXLF_WITHHELD_ACCESS, 1);
-        result = CXLF_WITHHELD;
-    } else {
-        result = cxlf_move_entry(&t, t.unit, host, event, m);
-    }
+    result = cxlf_leaf_get(d, t.shard.leaf) == CXLF_LEAF_UP ?
+             cxlf_move_entry(&t, t.unit, host, event, m) : CXLF_WITHHELD;
     cxlf_leave(d, host, t.shard.leaf, ticket);
-    if (result == CXLF_CORRUPT) {
-        cxlf_add(&t.shard, host, CXLF_REFUSAL, 1);
-    }
-    return result;
+    return cxlf_count_result(&t.shard, host, result);
 }
 
 bool cxlf_can_promote(const struct cxlf_directory *d, uint32_t gfam,

@@ -65,7 +65,6 @@ static bool begin(struct cxlf_directory *d, unsigned host,
 {
     a->ticket = cxlf_enter(d, host, t->shard.leaf);
     if (!is_open(d, t, a->event)) {
-        cxlf_add(&t->shard, host, CXLF_WITHHELD_ACCESS, 1);
         return end(a, CXLF_WITHHELD);
     }
     a->phase = d->topology.tiers ? CXLF_LINE_PAGE : CXLF_LINE_FIND;
@@ -347,15 +346,16 @@ static bool spare(const struct cxlf_directory *d, const struct cxlf_target *t,
 {
     bool soon = false;
 
-    for (unsigned w = 0; w < s->ways && !soon; w++) {
-        soon = is_usable(d, t,
-                         cxlf_entry_load(&t->shard.entries[s->first + w]),
-                         &soon) || soon;
-    }
-    if (!soon) {
-        make_room(d, t, s, a->own, host, m);
-    }
     a->phase = CXLF_LINE_END;
+    for (unsigned w = 0; w < s->ways; w++) {
+        struct cxlf_entry entry =
+            cxlf_entry_load(&t->shard.entries[s->first + w]);
+
+        if (is_usable(d, t, entry, &soon) || soon) {
+            return true;
+        }
+    }
+    make_room(d, t, s, a->own, host, m);
     return true;
 }
 
@@ -386,9 +386,7 @@ static bool step(struct cxlf_directory *d, struct cxlf_target *t,
             __atomic_store_n(lock_of(d, t, s), false, __ATOMIC_RELEASE);
             a->locked = false;
         }
-        if (a->result == CXLF_CORRUPT) {
-            cxlf_add(&t->shard, host, CXLF_REFUSAL, 1);
-        }
+        cxlf_count_result(&t->shard, host, a->result);
         cxlf_leave(d, host, t->shard.leaf, a->ticket);
         return false;
     }
@@ -408,23 +406,21 @@ bool cxlf_line_step(struct cxlf_directory *d, unsigned host,
     return step(d, &t, &s, host, a, m);
 }
 
-/* Where every line has its entry, and lines are all there is. */
+/* Whether every line has its entry, and lines are all there is. */
+static bool is_simple(const struct cxlf_directory *d,
+                      const struct cxlf_target *t)
+{
+    return !t->shard.finite && !d->topology.tiers;
+}
+
 static enum cxlf_result simple_event(struct cxlf_directory *d, unsigned host,
                                      const struct cxlf_target *t,
                                      enum cxlf_event event,
                                      struct cxlf_move *m)
 {
-    enum cxlf_result result;
-
-    if (!is_open(d, t, event)) {
-        cxlf_add(&t->shard, host, CXLF_WITHHELD_ACCESS, 1);
-        return CXLF_WITHHELD;
-    }
-    result = cxlf_move_entry(t, t->unit, host, event, m);
-    if (result == CXLF_CORRUPT) {
-        cxlf_add(&t->shard, host, CXLF_REFUSAL, 1);
-    }
-    return result;
+    return cxlf_count_result(&t->shard, host, is_open(d, t, event) ?
+                             cxlf_move_entry(t, t->unit, host, event, m) :
+                             CXLF_WITHHELD);
 }
 
 static enum cxlf_result all_steps(struct cxlf_directory *d, unsigned host,
@@ -454,7 +450,7 @@ enum cxlf_result cxlf_line_event(struct cxlf_directory *d, unsigned host,
     if (!cxlf_find_target(d, CXLF_LINE_UNIT, gfam, dpa, &t)) {
         return CXLF_REFUSED;
     }
-    return !t.shard.finite && !d->topology.tiers ?
+    return is_simple(d, &t) ?
            simple_event(d, host, &t, event, m) :
            all_steps(d, host, &t, gfam, dpa, event, m);
 }
@@ -470,7 +466,7 @@ enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
     if (!cxlf_find_target(d, CXLF_LINE_UNIT, gfam, dpa, &t)) {
         return CXLF_REFUSED;
     }
-    if (!t.shard.finite && !d->topology.tiers) {
+    if (is_simple(d, &t)) {
         return simple_event(d, host, &t, event, &m);
     }
     for (unsigned try = 0; try < CXLF_TRIES; try++) {

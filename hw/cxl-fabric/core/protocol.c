@@ -71,34 +71,6 @@ enum {
 #include "protocol-table.h"
 };
 
-/*
- * Copyset operations, in place for fabrics small enough for exact sets: a
- * line's access is little more than these.
- */
-static inline bool set_has(uint64_t set, unsigned host, unsigned hosts)
-{
-    return hosts <= CXLF_EXACT_HOSTS ? set >> host & 1 :
-                                       cxlf_set_has(set, host, hosts);
-}
-
-static inline uint64_t set_of(unsigned host, unsigned hosts)
-{
-    return hosts <= CXLF_EXACT_HOSTS ? 1ull << host :
-                                       cxlf_set_of(host, hosts);
-}
-
-static inline uint64_t set_add(uint64_t set, unsigned host, unsigned hosts)
-{
-    return hosts <= CXLF_EXACT_HOSTS ? set | 1ull << host :
-                                       cxlf_set_add(set, host, hosts);
-}
-
-static inline uint64_t set_remove(uint64_t set, unsigned host, unsigned hosts)
-{
-    return hosts <= CXLF_EXACT_HOSTS ? set & ~(1ull << host) :
-                                       cxlf_set_remove(set, host, hosts);
-}
-
 static inline bool is_coarse(uint64_t set)
 {
     return cxlf_set_encoding(set) == CXLF_COARSE;
@@ -149,7 +121,7 @@ static inline bool line_valid(enum cxlf_kind kind, unsigned hosts,
     /* Whoever wants to own or share does not wait for its own answer. */
     return line.requester < hosts &&
            (shape->requester == ANY ||
-            !set_has(line.holders, line.requester, hosts));
+            !cxlf_set_has(line.holders, line.requester, hosts));
 }
 
 bool cxlf_line_valid(enum cxlf_kind kind, unsigned hosts,
@@ -161,7 +133,7 @@ bool cxlf_line_valid(enum cxlf_kind kind, unsigned hosts,
 static inline enum cxlf_relation relation_of(struct cxlf_line line,
                                              unsigned host, unsigned hosts)
 {
-    if (set_has(line.holders, host, hosts)) {
+    if (cxlf_set_has(line.holders, host, hosts)) {
         return CXLF_HOLDER;
     }
     return cxlf_is_transient(line.state) && line.requester == host ?
@@ -186,7 +158,7 @@ static inline uint64_t awaited(enum cxlf_kind kind, unsigned hosts,
     }
     /* A recall takes the unit from whoever asked for it, too. */
     return event == CXLF_RECALL ? line.holders :
-                                  set_remove(line.holders, host, hosts);
+                                  cxlf_set_remove(line.holders, host, hosts);
 }
 
 /* What a cell does to the copyset and, by that, to the state. */
@@ -195,20 +167,20 @@ static inline void change(enum cxlf_kind kind, unsigned hosts,
                           unsigned requester, struct cxlf_line *next)
 {
     if (cell->actions & CXLF_A_ADD) {
-        next->holders = set_add(next->holders, host, hosts);
+        next->holders = cxlf_set_add(next->holders, host, hosts);
     }
     if (cell->actions & CXLF_A_ONLY) {
-        next->holders = set_of(host, hosts);
+        next->holders = cxlf_set_of(host, hosts);
     }
     if (cell->actions & CXLF_A_DROP) {
-        next->holders = set_remove(next->holders, host, hosts);
+        next->holders = cxlf_set_remove(next->holders, host, hosts);
         if (next->holders == 0) {
             next->state = cell->actions & CXLF_A_POISON &&
                           kind == CXLF_PAGE_UNIT ? cell->wait : cell->last;
         }
     }
     if (cell->actions & CXLF_A_GRANT && !cxlf_is_transient(next->state)) {
-        next->holders = set_add(next->holders, requester, hosts);
+        next->holders = cxlf_set_add(next->holders, requester, hosts);
     }
 }
 

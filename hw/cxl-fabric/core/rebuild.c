@@ -16,14 +16,12 @@ uint64_t cxlf_rebuild(struct cxlf_directory *d, unsigned host, uint32_t leaf,
     while (cxlf_log_next(log, &cursor, &page, NULL)) {
         struct cxlf_target t;
         struct cxlf_move m = { 0 };
-        struct cxlf_home home;
 
-        if (!cxlf_topology_home(&d->topology, CXLF_PAGE_UNIT, page.gfam,
-                                page.dpa, &home) || home.leaf != leaf ||
-            !cxlf_find_target(d, CXLF_PAGE_UNIT, page.gfam, page.dpa, &t)) {
+        if (!cxlf_find_target(d, CXLF_PAGE_UNIT, page.gfam, page.dpa, &t) ||
+            t.shard.leaf != leaf) {
             continue;
         }
-        while (cxlf_move_entry(&t, home.unit, host,
+        while (cxlf_move_entry(&t, t.unit, host,
                                page.held == CXLF_HELD_OWNED ?
                                CXLF_REBUILD_E : CXLF_REBUILD_S, &m) ==
                CXLF_AGAIN) {

@@ -44,7 +44,7 @@ enum cxlf_slot cxlf_entry_decode(const struct cxlf_shard *s,
     }
     switch (line->state) {
     case CXLF_N:
-        return s->finite && line->holders == 0 ? CXLF_SLOT_NEW  :
+        return s->finite && line->holders == 0 ? CXLF_SLOT_NEW :
                CXLF_SLOT_CORRUPT;
     case CXLF_F:
         return s->finite && line->requester == 0 &&

@@ -113,4 +113,17 @@ static inline void cxlf_add(const struct cxlf_shard *s, unsigned host,
                        __ATOMIC_RELAXED);
 }
 
+/* cxlf_count_result: count an access that was not granted; returns @result. */
+static inline enum cxlf_result cxlf_count_result(const struct cxlf_shard *s,
+                                                 unsigned host,
+                                                 enum cxlf_result result)
+{
+    if (result == CXLF_WITHHELD) {
+        cxlf_add(s, host, CXLF_WITHHELD_ACCESS, 1);
+    } else if (result == CXLF_CORRUPT) {
+        cxlf_add(s, host, CXLF_REFUSAL, 1);
+    }
+    return result;
+}
+
 #endif /* CXLF_CORE_SHARD_H */
