@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    2u
+#define CXLF_ABI_VERSION    3u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 
@@ -57,12 +57,27 @@ enum cxlf_counter {
     CXLF_BISNP_SPURIOUS,    /* received for a unit, but not for a line held */
     CXLF_NO_ROOM,           /* an insertion found no way to use */
     CXLF_WITHHELD_ACCESS,   /* its leaf was not up */
+    CXLF_PAGE_FAULT,        /* a mapped access that had no permission */
+    CXLF_PAGE_MAPPED,       /* a page was mapped, or made writable */
+    CXLF_PAGE_PREFETCHED,   /* of these: before anybody touched it */
+    CXLF_PAGE_REVOKED,      /* zapped or write-protected for another host */
+    CXLF_MESSAGE,           /* posted to a mailbox */
+    CXLF_DOORBELL,          /* rung: a system call */
+    CXLF_PROMOTION,         /* a page became one of lines */
+    CXLF_PROMOTION_REFUSED, /* its host's quota of them was used up */
+    CXLF_DEMOTION,          /* a page of lines became one that is mapped */
+    CXLF_VIEW_FLUSH,        /* vCPUs were told that a page's view changed */
+    CXLF_MACHINE_CHECK,     /* a failed access was reported to the guest */
+    CXLF_COPY_IN,           /* software mode: pages copied in */
+    CXLF_COPY_FLUSHED,      /* lines written back */
+    CXLF_COPY_INVALIDATED,  /* pages dropped */
+    CXLF_COPY_CONFLICT,     /* lines whose epochs overlapped */
     CXLF_COUNTERS
 };
 
 struct cxlf_counters {
     /* Pairs of cache lines, because some processors fetch them so. */
-    _Alignas(128) uint64_t count[32];
+    _Alignas(128) uint64_t count[64];
 };
 
 /*
@@ -196,8 +211,8 @@ struct cxlf_fabric {
 #define CXLF_ASSERT_SIZE(type, size) \
     static_assert(sizeof(struct type) == (size), "ABI: size of " #type)
 
-CXLF_ASSERT_SIZE(cxlf_counters, 256);
-static_assert(CXLF_COUNTERS <= 32, "ABI: counters fit their block");
+CXLF_ASSERT_SIZE(cxlf_counters, 512);
+static_assert(CXLF_COUNTERS <= 64, "ABI: counters fit their block");
 CXLF_ASSERT_SIZE(cxlf_entry, 16);
 CXLF_ASSERT_AT(cxlf_entry, word, 0);
 CXLF_ASSERT_AT(cxlf_entry, copyset, 8);

@@ -42,6 +42,11 @@ struct cxlf_agent {
     const struct cxlf_agent_io *io;
     unsigned host;
     struct cxlf_log *log;   /* of what it has mapped; NULL: none is kept */
+    /*
+     * Answers post no completions: the caller does, one for a block of
+     * pages (cxlf_snoop.ended).
+     */
+    bool quiet;
 };
 
 enum cxlf_progress {
@@ -102,6 +107,7 @@ struct cxlf_snoop {
     uint64_t dpa;
     uint8_t phase;          /* enum cxlf_snoop_phase; begins as CXLF_LOOK */
     uint8_t event;          /* CXLF_RSP_I or CXLF_RSP_S */
+    uint16_t ended;         /* whose transaction it ended, plus 1; or 0 */
 };
 
 /* cxlf_snoop_step: one step of handling a BISnp message. */

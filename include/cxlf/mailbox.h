@@ -26,10 +26,17 @@ enum cxlf_message_kind {
     CXLF_CMP,               /* a transaction that you wait for is over */
 };
 
+/*
+ * A message speaks of a block of 2^order pages, aligned to its size: who
+ * gets a snoop looks at all of their entries.
+ */
+#define CXLF_MAX_ORDER      9
+
 struct cxlf_message {
     uint8_t kind;           /* enum cxlf_message_kind */
     uint8_t gfam;
-    uint64_t dpa;           /* bytes; a multiple of CXLF_PAGE */
+    uint8_t order;          /* 0 to CXLF_MAX_ORDER */
+    uint64_t dpa;           /* bytes; a multiple of CXLF_PAGE << order */
 };
 
 /*

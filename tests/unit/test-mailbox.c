@@ -44,13 +44,29 @@ static void test_limits(void)
     struct cxlf_message m, far = {
         .kind = CXLF_CMP, .gfam = CXLF_MAX_GFAMS - 1,
         .dpa = CXLF_MAX_HOT + CXLF_MAX_BULK - CXLF_PAGE,
+    }, block = {
+        .kind = CXLF_BISNP_DATA, .order = CXLF_MAX_ORDER,
+        .dpa = CXLF_MAX_BULK + (CXLF_PAGE << CXLF_MAX_ORDER),
     };
 
     g_assert_true(cxlf_post(&box, far));
     g_assert_true(cxlf_take(&box, &m));
     g_assert_cmpint(m.kind, ==, far.kind);
     g_assert_cmpint(m.gfam, ==, far.gfam);
+    g_assert_cmpint(m.order, ==, 0);
     g_assert_cmphex(m.dpa, ==, far.dpa);
+    g_assert_true(cxlf_post(&box, block));
+    g_assert_true(cxlf_take(&box, &m));
+    g_assert_cmpint(m.order, ==, CXLF_MAX_ORDER);
+    g_assert_cmphex(m.dpa, ==, block.dpa);
+    /* A block is aligned to its size, or it is none. */
+    block.dpa += CXLF_PAGE;
+    g_assert_true(cxlf_post(&box, block));
+    g_assert_false(cxlf_take(&box, &m));
+    block.order = CXLF_MAX_ORDER + 1;
+    block.dpa = 0;
+    g_assert_true(cxlf_post(&box, block));
+    g_assert_false(cxlf_take(&box, &m));
 }
 
 /* Whatever a wild peer leaves in a slot is dropped, or a legal message. */

@@ -462,8 +462,11 @@ static enum cxlf_progress answer(const struct cxlf_agent *a,
     }
     if (cxlf_is_transient(m.before.state) &&
         !cxlf_is_transient(m.after.state)) {
+        s->ended = m.before.requester + 1;
+    }
+    if (s->ended && !a->quiet) {
         /* Only a hint: a requester that misses it looks again by itself. */
-        post(a, m.before.requester, (struct cxlf_message) {
+        post(a, s->ended - 1, (struct cxlf_message) {
             .kind = CXLF_CMP, .gfam = s->gfam, .dpa = s->dpa });
     }
     return CXLF_DONE;

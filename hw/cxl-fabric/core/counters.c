@@ -25,6 +25,21 @@ const char *const cxlf_counter_name[CXLF_COUNTERS] = {
     [CXLF_BISNP_SPURIOUS] = "bisnp-spurious",
     [CXLF_NO_ROOM] = "no-room",
     [CXLF_WITHHELD_ACCESS] = "withheld",
+    [CXLF_PAGE_FAULT] = "page-fault",
+    [CXLF_PAGE_MAPPED] = "page-mapped",
+    [CXLF_PAGE_PREFETCHED] = "page-prefetched",
+    [CXLF_PAGE_REVOKED] = "page-revoked",
+    [CXLF_MESSAGE] = "message",
+    [CXLF_DOORBELL] = "doorbell",
+    [CXLF_PROMOTION] = "promotion",
+    [CXLF_PROMOTION_REFUSED] = "promotion-refused",
+    [CXLF_DEMOTION] = "demotion",
+    [CXLF_VIEW_FLUSH] = "view-flush",
+    [CXLF_MACHINE_CHECK] = "machine-check",
+    [CXLF_COPY_IN] = "copy-in",
+    [CXLF_COPY_FLUSHED] = "copy-flushed",
+    [CXLF_COPY_INVALIDATED] = "copy-invalidated",
+    [CXLF_COPY_CONFLICT] = "copy-conflict",
 };
 
 /* Exactly one of these is in each transition that is an access. */

@@ -49,11 +49,6 @@ static bool check_directory(const struct cxlf_topology *t, const char **why)
                "for one entry for each line of HOT";
         return false;
     }
-    if (t->tiers && t->line_entries == 0 && t->gfams > 1) {
-        /* A page and its lines would be counted differently. */
-        *why = "'tiers' with several GFAM devices needs 'line-entries'";
-        return false;
-    }
     if (grain > CXLF_LINE && cxlf_topology_entries(t, CXLF_LINE_UNIT) *
                              t->shards * t->hosts * 8 > MAX_PRESENCE) {
         *why = "with a 'grain' above 64, entries times hosts are too many: "
@@ -115,14 +110,31 @@ static uint32_t per_page(const struct cxlf_topology *t, enum cxlf_kind kind)
     return kind == CXLF_PAGE_UNIT ? 1 : CXLF_PAGE / cxlf_topology_grain(t);
 }
 
-/* Bytes of a device that have units of this kind. */
-static uint64_t covered(const struct cxlf_topology *t, uint32_t gfam,
+/* Bytes of a device's BULK that have units of this kind. */
+static uint64_t bulk_of(const struct cxlf_topology *t, uint32_t gfam,
                         enum cxlf_kind kind)
 {
-    const struct cxlf_gfam *g = &t->gfam[gfam];
-
     return kind == CXLF_LINE_UNIT && t->line_entries == 0 ?
-           g->hot : g->hot + g->bulk;
+           0 : t->gfam[gfam].bulk;
+}
+
+/*
+ * Pages are counted through HOT of all devices and then through BULK of all,
+ * so a page and its lines have the same number, though not all have lines.
+ * Where a class of a device begins in this count, in bytes.
+ */
+static uint64_t begin_of(const struct cxlf_topology *t, uint32_t gfam,
+                         bool bulk)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < (bulk ? t->gfams : gfam); i++) {
+        bytes += t->gfam[i].hot;
+    }
+    for (uint32_t i = 0; bulk && i < gfam; i++) {
+        bytes += t->gfam[i].bulk;
+    }
+    return bytes;
 }
 
 uint64_t cxlf_topology_units(const struct cxlf_topology *t,
@@ -132,7 +144,7 @@ uint64_t cxlf_topology_units(const struct cxlf_topology *t,
     uint64_t shards = (uint64_t)t->leaves * t->shards;
 
     for (uint32_t i = 0; i < t->gfams; i++) {
-        pages += covered(t, i, kind) / CXLF_PAGE;
+        pages += (t->gfam[i].hot + bulk_of(t, i, kind)) / CXLF_PAGE;
     }
     pages = (pages + shards - 1) / shards;
     return pages * per_page(t, kind);
@@ -148,15 +160,19 @@ uint64_t cxlf_topology_entries(const struct cxlf_topology *t,
 bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
                         uint32_t gfam, uint64_t dpa, struct cxlf_home *home)
 {
-    uint64_t pages;
+    uint64_t pages, hot;
     uint32_t page;
 
-    if (gfam >= t->gfams || dpa >= covered(t, gfam, kind)) {
+    if (gfam >= t->gfams) {
         return false;
     }
-    pages = dpa / CXLF_PAGE;
-    for (uint32_t i = 0; i < gfam; i++) {
-        pages += covered(t, i, kind) / CXLF_PAGE;
+    hot = t->gfam[gfam].hot;
+    if (dpa < hot) {
+        pages = (begin_of(t, gfam, false) + dpa) / CXLF_PAGE;
+    } else if (dpa - hot < bulk_of(t, gfam, kind)) {
+        pages = (begin_of(t, gfam, true) + dpa - hot) / CXLF_PAGE;
+    } else {
+        return false;
     }
     if (pages > UINT32_MAX) {
         /* Only with more than 16 TiB; 32-bit division is faster. */
@@ -189,14 +205,19 @@ bool cxlf_topology_unit(const struct cxlf_topology *t, enum cxlf_kind kind,
     uint64_t page = ((uint64_t)(home->unit / n) * t->shards + home->shard) *
                     t->leaves + home->leaf;
 
-    for (*gfam = 0; *gfam < t->gfams; (*gfam)++) {
-        uint64_t pages = covered(t, *gfam, kind) / CXLF_PAGE;
+    for (int bulk = 0; bulk < 2; bulk++) {
+        for (*gfam = 0; *gfam < t->gfams; (*gfam)++) {
+            uint64_t hot = t->gfam[*gfam].hot;
+            uint64_t pages = (bulk ? bulk_of(t, *gfam, kind) : hot) /
+                             CXLF_PAGE;
 
-        if (page < pages) {
-            *dpa = page * CXLF_PAGE + home->unit % n * (CXLF_PAGE / n);
-            return true;
+            if (page < pages) {
+                *dpa = (bulk ? hot : 0) + page * CXLF_PAGE +
+                       home->unit % n * (CXLF_PAGE / n);
+                return true;
+            }
+            page -= pages;
         }
-        page -= pages;
     }
     return false;
 }
