@@ -1,7 +1,7 @@
 /*
  * Differences between the QEMU series that the project supports
  *
- * The one place for them; no other file tests a version.
+ * The one place for them, with compat-tcg.h; no other file tests a version.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -11,9 +11,12 @@
 
 #include "hw/cxl/cxl.h"
 
+#define CXLF_QEMU_10_1 \
+    (QEMU_VERSION_MAJOR > 10 || \
+     (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR >= 1))
+
 /* 10.0 spells a class_init's second argument void *, 10.2 const void *. */
-#if QEMU_VERSION_MAJOR > 10 || \
-    (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR >= 1)
+#if CXLF_QEMU_10_1
 #define CXLF_CLASS_DATA const void *
 #else
 #define CXLF_CLASS_DATA void *

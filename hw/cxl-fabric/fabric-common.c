@@ -25,12 +25,10 @@ CXLFabric *cxl_fabric_next(CXLFabric *f)
     return QLIST_NEXT(f, next);
 }
 
+/* Any thread, once the fabric is complete. */
 const char *cxl_fabric_id(CXLFabric *f)
 {
-    const char *id = OBJECT(f)->parent ?
-        object_get_canonical_path_component(OBJECT(f)) : NULL;
-
-    return id ? id : "(unnamed)";
+    return f->id ? f->id : "(unnamed)";
 }
 
 /* Segments */
@@ -81,7 +79,7 @@ bool cxl_fabric_adopt_leaf(CXLFabric *f, uint32_t leaf, Error **errp)
 void cxl_fabric_drop_segments(CXLFabric *f)
 {
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
-        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        for (int i = 0; i < CXL_FABRIC_SEGMENTS; i++) {
             CXLFabricSegment *s = &f->segment[kind][i];
 
             if (s->map) {

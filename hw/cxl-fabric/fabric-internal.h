@@ -9,7 +9,9 @@
 
 #include "io/channel-socket.h"
 #include "io/net-listener.h"
+#include "qapi/qapi-types-cxl-fabric.h"
 #include "qemu/queue.h"
+#include "qemu/thread.h"
 #include "system/hostmem.h"
 #include "hw/cxlf/fabric.h"
 #include "cxlf/topology-fdt.h"
@@ -17,6 +19,9 @@
 
 /* How long either end waits for the other in a join, in seconds. */
 #define CXL_FABRIC_JOIN_SECONDS 10
+
+/* The most segments of a kind: more leaves than GFAM devices can be.  */
+#define CXL_FABRIC_SEGMENTS CXLF_MAX_LEAVES
 
 typedef enum {
     CXL_FABRIC_NONE,
@@ -33,6 +38,13 @@ typedef struct CXLFabricSegment {
 } CXLFabricSegment;
 
 typedef struct CXLFabricPeer CXLFabricPeer;
+typedef struct CXLFabricReaper CXLFabricReaper;
+typedef struct CXLFabricWard CXLFabricWard;
+
+/* What the reaper has recovered from a dead host. */
+typedef struct CXLFabricRecovered {
+    uint64_t units, modified, poisoned;
+} CXLFabricRecovered;
 
 struct CXLFabric {
     Object parent_obj;
@@ -40,20 +52,35 @@ struct CXLFabric {
     /* Properties; 0 or NULL is "not given" where has_* does not say. */
     char *socket;
     bool listen;
+    bool tiers, has_tiers;
     char *topology_file;
     uint32_t hosts, leaves, shards, gfams;
     uint32_t grain, line_entries, ways;
     uint64_t hot, bulk;
     bool has_bulk;
     int32_t want_host;
+    bool has_on_death;
+    CxlFabricOnDeath on_death;
     HostMemoryBackend *memdev[CXLF_MAX_GFAMS];
 
     /* Fixed once complete. */
     CXLFabricKind kind;
+    char *id;
     QemuUUID uuid;
     struct cxlf_directory directory;
     struct cxlf_fabric *table;      /* read-only in a member */
-    CXLFabricSegment segment[CXLF_KINDS][CXLF_MAX_GFAMS];
+    int *doorbell;                  /* eventfds, of each host number */
+    CXLFabricReaper *reaper;        /* of an owner that others can join */
+
+    /*
+     * What the owner's main loop and its reaper share.  Nobody waits for
+     * anything under the lock; it is taken with and without the BQL.
+     */
+    QemuMutex lock;
+    /* Also under it: all that is written to *table, but its poison ring. */
+    GArray *poison;                 /* units; fabric-poison.c */
+    GArray *poison_found;           /* the reaper's own */
+    CXLFabricSegment segment[CXLF_KINDS][CXL_FABRIC_SEGMENTS];
 
     /* Under the BQL. */
     int self;                       /* host number; -1: none */
@@ -85,22 +112,62 @@ bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
 /* fabric-segments.c: the segments that an owner makes */
 bool cxl_fabric_create_segments(CXLFabric *f, Error **errp);
 
+/* fabric-doorbell.c */
+uint64_t cxl_fabric_descriptor_limit(void);
+void cxl_fabric_init_doorbells(CXLFabric *f);
+bool cxl_fabric_create_doorbells(CXLFabric *f, Error **errp);
+void cxl_fabric_drop_doorbells(CXLFabric *f);
+void cxl_fabric_ring_all(CXLFabric *f);
+
+/* fabric-host.c: the owner's table of hosts */
+int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid);
+void cxl_fabric_set_host(CXLFabric *f, int host, enum cxlf_host_state state);
+void cxl_fabric_free_host(CXLFabric *f, int host);
+
 /* fabric-owner.c */
 bool cxl_fabric_listen(CXLFabric *f, Error **errp);
 void cxl_fabric_unlisten(CXLFabric *f);
-int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid);
-void cxl_fabric_set_host(CXLFabric *f, int host, enum cxlf_host_state state);
+
+/* fabric-poison.c: what was lost with hosts that died */
+void cxl_fabric_init_poison(CXLFabric *f);
+void cxl_fabric_drop_poison(CXLFabric *f);
+uint64_t cxl_fabric_publish_poison(CXLFabric *f, uint32_t host);
+uint64_t cxl_fabric_count_poison(CXLFabric *f);
+
+/* fabric-reaper.c: deaths.  All but its thread are for the main loop. */
+bool cxl_fabric_start_reaper(CXLFabric *f, void (*report)(void *opaque),
+                             Error **errp);
+void cxl_fabric_stop_reaper(CXLFabric *f);
+CXLFabricWard *cxl_fabric_new_ward(CXLFabric *f, int host, int pidfd);
+bool cxl_fabric_ward_ready(CXLFabric *f, CXLFabricWard *w);
+void cxl_fabric_ward_leave(CXLFabric *f, CXLFabricWard *w);
+int cxl_fabric_ward_fence(CXLFabric *f, CXLFabricWard *w);
+bool cxl_fabric_ward_recovered(CXLFabric *f, CXLFabricWard *w,
+                               CXLFabricRecovered *recovered);
+void cxl_fabric_free_ward(CXLFabric *f, CXLFabricWard *w);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);
 void cxl_fabric_leave(CXLFabric *f);
 
 /* fabric-wire.c */
+
+/* A message that was received. */
+typedef struct CXLFabricMessage {
+    uint16_t type;
+    uint32_t length;
+    uint8_t *payload;
+    size_t fds;                     /* how many came with it */
+    int fd[CXLF_WIRE_FDS_MAX];      /* -1: taken out */
+} CXLFabricMessage;
+
 int cxl_fabric_connect(const char *path, bool wait);
 bool cxl_fabric_send(QIOChannelSocket *sioc, uint16_t type,
-                     const struct iovec *payload, size_t pieces, int fd,
-                     Error **errp);
-uint8_t *cxl_fabric_receive(QIOChannelSocket *sioc, uint16_t *type,
-                            uint32_t *length, int *fd, Error **errp);
+                     const struct iovec *payload, size_t pieces,
+                     const int *fd, size_t fds, Error **errp);
+bool cxl_fabric_receive(QIOChannelSocket *sioc, CXLFabricMessage *m,
+                        Error **errp);
+void cxl_fabric_message_done(CXLFabricMessage *m);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CXLFabricMessage, cxl_fabric_message_done)
 
 #endif /* HW_CXL_FABRIC_INTERNAL_H */

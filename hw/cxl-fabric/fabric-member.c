@@ -55,58 +55,49 @@ static bool send_join(CXLFabric *f, const struct cxlf_topology *wanted,
         { .iov_base = blob, .iov_len = join.blob },
     };
 
-    return cxl_fabric_send(f->channel, CXLF_WIRE_JOIN, iov, 2, -1, errp);
+    return cxl_fabric_send(f->channel, CXLF_WIRE_JOIN, iov, 2, NULL, 0, errp);
 }
 
 /* Receive a message that must be of type @want; a REFUSE becomes an error. */
-static uint8_t *expect(CXLFabric *f, uint16_t want, uint32_t *length, int *fd,
-                       Error **errp)
+static bool expect(CXLFabric *f, uint16_t want, CXLFabricMessage *m,
+                   Error **errp)
 {
     struct cxlf_wire_refuse refuse;
-    g_autofree uint8_t *payload = NULL;
     const char *why;
-    uint16_t type;
 
-    payload = cxl_fabric_receive(f->channel, &type, length, fd, errp);
-    if (payload && type == want) {
-        return g_steal_pointer(&payload);
+    if (!cxl_fabric_receive(f->channel, m, errp)) {
+        return false;
     }
-    if (payload && type == CXLF_WIRE_REFUSE &&
-        cxlf_wire_read_refuse(payload, *length, &refuse, &why)) {
+    if (m->type == want) {
+        return true;
+    }
+    if (m->type == CXLF_WIRE_REFUSE &&
+        cxlf_wire_read_refuse(m->payload, m->length, &refuse, &why)) {
         error_setg(errp, "the owner refuses: %s", refuse.text);
-    } else if (payload) {
+    } else {
         error_setg(errp, "the owner sends a message out of turn");
     }
-    if (*fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
-    return NULL;
+    return false;
 }
 
 static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
 {
-    g_autofree uint8_t *payload = NULL;
+    g_auto(CXLFabricMessage) m = { 0 };
     struct cxlf_wire_welcome w;
     const struct cxlf_topology *t = &f->directory.topology;
     const void *blob;
     const char *why;
-    uint32_t length;
-    int fd;
 
-    payload = expect(f, CXLF_WIRE_WELCOME, &length, &fd, errp);
-    if (!payload) {
+    if (!expect(f, CXLF_WIRE_WELCOME, &m, errp)) {
         return false;
     }
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (!cxlf_wire_read_welcome(payload, length, &w, &blob, &why) ||
+    if (!cxlf_wire_read_welcome(m.payload, m.length, &w, &blob, &why) ||
         !cxlf_topology_read(blob, w.blob, &f->directory.topology, &why)) {
         error_setg(errp, "%s", why);
         return false;
     }
-    if (w.host >= t->hosts || w.segments != 1 + t->leaves + t->gfams) {
+    if (w.host >= t->hosts || w.segments != 1 + t->leaves + t->gfams ||
+        w.doorbells != t->hosts) {
         error_setg(errp, "WELCOME does not fit the topology");
         return false;
     }
@@ -119,40 +110,102 @@ static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
 static bool receive_segment(CXLFabric *f, Error **errp)
 {
     const struct cxlf_topology *t = &f->directory.topology;
-    g_autofree uint8_t *payload = NULL;
+    g_auto(CXLFabricMessage) m = { 0 };
     struct cxlf_wire_segment w;
     CXLFabricSegment *s;
     struct stat st;
     const char *why;
-    uint32_t length;
-    int fd;
 
-    payload = expect(f, CXLF_WIRE_SEGMENT, &length, &fd, errp);
-    if (!payload) {
+    if (!expect(f, CXLF_WIRE_SEGMENT, &m, errp)) {
         return false;
     }
-    if (!cxlf_wire_read_segment(payload, length, &w, &why)) {
+    if (!cxlf_wire_read_segment(m.payload, m.length, &w, &why)) {
         error_setg(errp, "%s", why);
-    } else if (fd < 0) {
+    } else if (m.fds != 1) {
         error_setg(errp, "SEGMENT came without a descriptor");
     } else if ((w.kind == CXLF_KIND_LEAF && w.index >= t->leaves) ||
                (w.kind == CXLF_KIND_GFAM && w.index >= t->gfams) ||
                f->segment[w.kind][w.index].fd >= 0) {
         error_setg(errp, "SEGMENT came twice, or names none of this fabric");
     } else if (w.size != cxl_fabric_segment_size(f, w.kind, w.index) ||
-               fstat(fd, &st) < 0 || st.st_size < w.size) {
+               fstat(m.fd[0], &st) < 0 || st.st_size < w.size) {
         error_setg(errp, "SEGMENT: kind %u, number %u has a wrong size",
                    w.kind, w.index);
     } else {
         s = &f->segment[w.kind][w.index];
-        s->fd = fd;
+        s->fd = m.fd[0];
         s->size = w.size;
+        m.fd[0] = -1;
         return true;
     }
-    if (fd >= 0) {
-        close(fd);
-    }
     return false;
+}
+
+/* A doorbell that blocks would make whoever rings it wait. */
+static bool is_doorbell(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && flags & O_NONBLOCK && (flags & O_ACCMODE) == O_RDWR;
+}
+
+/* Some doorbells, from host number *@next on. */
+static bool receive_doorbells(CXLFabric *f, uint32_t *next, Error **errp)
+{
+    g_auto(CXLFabricMessage) m = { 0 };
+    struct cxlf_wire_doorbells w;
+    const char *why;
+
+    if (!expect(f, CXLF_WIRE_DOORBELLS, &m, errp)) {
+        return false;
+    }
+    if (!cxlf_wire_read_doorbells(m.payload, m.length, &w, &why)) {
+        error_setg(errp, "%s", why);
+        return false;
+    }
+    if (w.first != *next ||
+        w.count > f->directory.topology.hosts - w.first) {
+        error_setg(errp, "DOORBELLS came twice, or names none of this "
+                   "fabric");
+        return false;
+    }
+    if (m.fds != w.count) {
+        error_setg(errp, "DOORBELLS came with %zu descriptors instead of %u",
+                   m.fds, w.count);
+        return false;
+    }
+    for (uint32_t i = 0; i < w.count; i++) {
+        if (!is_doorbell(m.fd[i])) {
+            error_setg(errp, "DOORBELLS: that of host %u is none",
+                       w.first + i);
+            return false;
+        }
+        f->doorbell[w.first + i] = m.fd[i];
+        m.fd[i] = -1;
+    }
+    *next += w.count;
+    return true;
+}
+
+static bool receive_all(CXLFabric *f, Error **errp)
+{
+    uint32_t segments, doorbells = 0;
+
+    if (!receive_welcome(f, &segments, errp)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < segments; i++) {
+        if (!receive_segment(f, errp)) {
+            return false;
+        }
+    }
+    cxl_fabric_init_doorbells(f);
+    while (doorbells < f->directory.topology.hosts) {
+        if (!receive_doorbells(f, &doorbells, errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool adopt_table(CXLFabric *f, Error **errp)
@@ -228,7 +281,6 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
 {
     ERRP_GUARD();
     struct cxlf_topology wanted;
-    uint32_t segments;
 
     if (f->topology_file &&
         !cxl_fabric_load_topology(f->topology_file, &wanted, errp)) {
@@ -244,16 +296,9 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
         return false;
     }
     if (!send_join(f, f->topology_file ? &wanted : NULL, errp) ||
-        !receive_welcome(f, &segments, errp)) {
-        goto fail;
-    }
-    for (uint32_t i = 0; i < segments; i++) {
-        if (!receive_segment(f, errp)) {
-            goto fail;
-        }
-    }
-    if (!adopt_segments(f, errp) ||
-        !cxl_fabric_send(f->channel, CXLF_WIRE_READY, NULL, 0, -1, errp)) {
+        !receive_all(f, errp) || !adopt_segments(f, errp) ||
+        !cxl_fabric_send(f->channel, CXLF_WIRE_READY, NULL, 0, NULL, 0,
+                         errp)) {
         goto fail;
     }
     qio_channel_set_blocking(QIO_CHANNEL(f->channel), false, NULL);
@@ -279,7 +324,7 @@ void cxl_fabric_leave(CXLFabric *f)
         cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
     }
     /* Also after a join that failed half-way, or the owner would fence. */
-    cxl_fabric_send(f->channel, CXLF_WIRE_LEAVE, NULL, 0, -1, NULL);
+    cxl_fabric_send(f->channel, CXLF_WIRE_LEAVE, NULL, 0, NULL, 0, NULL);
     qio_channel_close(QIO_CHANNEL(f->channel), NULL);
     object_unref(OBJECT(f->channel));
     f->channel = NULL;

@@ -26,6 +26,7 @@ static void topology_from_properties(CXLFabric *f, uint32_t default_hosts)
     t->grain = f->grain;
     t->line_entries = f->line_entries;
     t->ways = f->ways;
+    t->tiers = !f->has_tiers || f->tiers;
     cxlf_topology_fill(t);
     for (uint32_t i = 0; i < MIN(t->gfams, CXLF_MAX_GFAMS); i++) {
         t->gfam[i] = (struct cxlf_gfam) {
@@ -45,7 +46,7 @@ static const char *owners_property(CXLFabric *f)
     return f->hosts ? "hosts" : f->leaves ? "leaves" :
            f->shards ? "shards" : f->gfams ? "gfams" :
            f->grain ? "grain" : f->line_entries ? "line-entries" :
-           f->ways ? "ways" :
+           f->ways ? "ways" : f->has_tiers ? "tiers" :
            f->hot ? "hot" : f->has_bulk ? "bulk" : NULL;
 }
 
@@ -85,7 +86,9 @@ static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
 static bool complete_owner(CXLFabric *f, uint32_t default_hosts, Error **errp)
 {
     qemu_uuid_generate(&f->uuid);
+    cxl_fabric_init_poison(f);
     return read_topology(f, default_hosts, errp) &&
+           cxl_fabric_create_doorbells(f, errp) &&
            cxl_fabric_create_segments(f, errp) &&
            (!f->listen || cxl_fabric_listen(f, errp));
 }
@@ -94,6 +97,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
 {
     const char *extra = owners_property(f);
 
+    if (!extra && f->has_on_death) {
+        extra = "on-death";     /* a topology does not say it */
+    }
     if (extra) {
         error_setg(errp, "'%s' is the owner's to set; leave it out when "
                    "joining, or add listen=on to own the fabric", extra);
@@ -126,6 +132,13 @@ static bool check_socket(CXLFabric *f, Error **errp)
     return true;
 }
 
+static void drop(CXLFabric *f)
+{
+    cxl_fabric_drop_segments(f);
+    cxl_fabric_drop_doorbells(f);
+    cxl_fabric_drop_poison(f);
+}
+
 static void cxl_fabric_complete(UserCreatable *uc, Error **errp)
 {
     CXLFabric *f = CXL_FABRIC(uc);
@@ -134,6 +147,8 @@ static void cxl_fabric_complete(UserCreatable *uc, Error **errp)
     if (!check_socket(f, errp)) {
         return;
     }
+    g_free(f->id);
+    f->id = g_strdup(object_get_canonical_path_component(OBJECT(f)));
     if (f->socket && !f->listen) {
         f->kind = CXL_FABRIC_MEMBER;
         ok = complete_member(f, errp);
@@ -143,7 +158,7 @@ static void cxl_fabric_complete(UserCreatable *uc, Error **errp)
     }
     if (!ok) {
         cxl_fabric_leave(f);
-        cxl_fabric_drop_segments(f);
+        drop(f);
         f->kind = CXL_FABRIC_NONE;
     }
 }
@@ -316,6 +331,38 @@ static void set_host(Object *obj, Visitor *v, const char *name, void *opaque,
     f->want_host = value;
 }
 
+static bool get_tiers(Object *obj, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    return !f->has_tiers || f->tiers;
+}
+
+static void set_tiers(Object *obj, bool value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->tiers = value;
+        f->has_tiers = true;
+    }
+}
+
+static int get_on_death(Object *obj, Error **errp)
+{
+    return CXL_FABRIC(obj)->on_death;
+}
+
+static void set_on_death(Object *obj, int value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->on_death = value;
+        f->has_on_death = true;
+    }
+}
+
 static void check_memdev(const Object *obj, const char *name, Object *value,
                          Error **errp)
 {
@@ -337,10 +384,11 @@ static void cxl_fabric_init(Object *obj)
 
     f->want_host = -1;
     f->self = -1;
+    qemu_mutex_init(&f->lock);
     notifier_list_init(&f->lost_notifiers);
     QLIST_INIT(&f->peers);
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
-        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        for (int i = 0; i < CXL_FABRIC_SEGMENTS; i++) {
             f->segment[kind][i].fd = -1;
         }
     }
@@ -356,8 +404,10 @@ static void cxl_fabric_finalize(Object *obj)
     qemu_remove_exit_notifier(&f->exit);
     cxl_fabric_unlisten(f);
     cxl_fabric_leave(f);
-    cxl_fabric_drop_segments(f);
+    drop(f);
     QLIST_REMOVE(f, next);
+    qemu_mutex_destroy(&f->lock);
+    g_free(f->id);
     g_free(f->socket);
     g_free(f->topology_file);
 }
@@ -397,6 +447,14 @@ static void add_properties(ObjectClass *oc)
                               NULL);
     object_class_property_set_description(oc, "host",
         "Host number wished for (-1: any)");
+    object_class_property_add_bool(oc, "tiers", get_tiers, set_tiers);
+    object_class_property_set_description(oc, "tiers",
+        "Pages can change between lines and page ownership (owner only)");
+    object_class_property_add_enum(oc, "on-death", "CxlFabricOnDeath",
+                                   &CxlFabricOnDeath_lookup, get_on_death,
+                                   set_on_death);
+    object_class_property_set_description(oc, "on-death",
+        "What becomes of what a dead host had modified (owner only)");
     for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
         object_class_property_add_link(oc, memdev[i], TYPE_MEMORY_BACKEND,
                                        offsetof(CXLFabric, memdev[0]) +

@@ -4,8 +4,9 @@
  * A peer is known by the pidfd taken with its credentials when it connects.
  * Only that descriptor declares it dead.  A peer that hung up but lives
  * could still write to shared memory, so it is fenced (killed) before its
- * holdings are touched.  Everything here runs in the main loop and waits for
- * nobody.
+ * holdings are touched.  Once it has a host number, the reaper watches it;
+ * what becomes of its number is decided there, and reported here.
+ * Everything here runs in the main loop and waits for nobody.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -17,6 +18,7 @@
 #include "qapi/qapi-events-cxl-fabric.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/sockets.h"
 #include "qemu/timer.h"
@@ -31,9 +33,10 @@ struct CXLFabricPeer {
     CXLFabric *fabric;
     QIOChannelSocket *sioc;     /* NULL once it hung up */
     guint watch;
-    int pidfd;
+    int pidfd;                  /* -1: the ward has it */
     uint32_t pid;
-    int host;                   /* -1: none given yet */
+    int host;                   /* that it was given */
+    CXLFabricWard *ward;        /* NULL: it has no number */
     QEMUTimer *timer;           /* runs while the join does */
     size_t have;
     uint8_t buffer[sizeof(struct cxlf_wire_header) + CXLF_WIRE_PAYLOAD_MAX];
@@ -80,62 +83,6 @@ static int peer_pidfd(int fd, uint32_t *pid, Error **errp)
     return pidfd;
 }
 
-static bool is_dead(int pidfd)
-{
-    struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-    return poll(&p, 1, 0) == 1 && p.revents & POLLIN;
-}
-
-void cxl_fabric_set_host(CXLFabric *f, int host, enum cxlf_host_state state)
-{
-    trace_cxl_fabric_host(cxl_fabric_id(f), host, state);
-    qatomic_set(&f->table->host[host].state, state);
-}
-
-/* Returns the number given, or -1 if it (or every number) is taken. */
-int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid)
-{
-    int hosts = f->directory.topology.hosts;
-
-    for (int i = want < 0 ? 0 : want; i < hosts; i++) {
-        struct cxlf_host *h = &f->table->host[i];
-
-        if (h->state == CXLF_HOST_FREE) {
-            h->pid = pid;
-            h->incarnation++;
-            cxl_fabric_set_host(f, i, CXLF_HOST_JOINING);
-            return i;
-        }
-        if (want >= 0) {
-            break;
-        }
-    }
-    return -1;
-}
-
-static void release_host(CXLFabric *f, int host, enum cxlf_event event)
-{
-    struct cxlf_host *h = &f->table->host[host];
-    uint64_t lines, modified;
-
-    cxl_fabric_set_host(f, host, CXLF_HOST_RECOVERING);
-    lines = cxlf_give_up(&f->directory, host, event, &modified);
-    if (event == CXLF_DEATH) {
-        h->deaths++;
-        qatomic_set(&f->table->epoch, f->table->epoch + 1);
-        trace_cxl_fabric_host_dead(cxl_fabric_id(f), host, h->pid, lines,
-                                   modified);
-        qapi_event_send_x_cxl_fabric_host_dead(cxl_fabric_id(f), host, h->pid,
-                                               lines, modified);
-        warn_report("cxl-fabric '%s': host %d (process %u) died; recovered "
-                    "%" PRIu64 " lines, %" PRIu64 " of them modified",
-                    cxl_fabric_id(f), host, h->pid, lines, modified);
-    }
-    h->pid = 0;
-    cxl_fabric_set_host(f, host, CXLF_HOST_FREE);
-}
-
 static void hang_up(CXLFabricPeer *p)
 {
     if (p->watch) {
@@ -156,8 +103,13 @@ static void forget(CXLFabricPeer *p)
 {
     hang_up(p);
     timer_free(p->timer);
-    qemu_set_fd_handler(p->pidfd, NULL, NULL, NULL);
-    close(p->pidfd);
+    if (p->ward) {
+        cxl_fabric_free_ward(p->fabric, p->ward);
+    }
+    if (p->pidfd >= 0) {
+        qemu_set_fd_handler(p->pidfd, NULL, NULL, NULL);
+        close(p->pidfd);
+    }
     QLIST_REMOVE(p, next);
     g_free(p);
 }
@@ -175,46 +127,81 @@ static bool fill(CXLFabricPeer *p)
     return got > 0 || got == QIO_CHANNEL_ERR_BLOCK;
 }
 
-/* The process is dead, and nothing that it said matters any more. */
-static void bury(CXLFabricPeer *p)
+/* Its holdings were recovered, and nothing that it said matters any more. */
+static void bury(CXLFabricPeer *p, const CXLFabricRecovered *r)
 {
-    if (p->host >= 0) {
-        release_host(p->fabric, p->host, CXLF_DEATH);
+    CXLFabric *f = p->fabric;
+    const char *id = cxl_fabric_id(f);
+
+    WITH_QEMU_LOCK_GUARD(&f->lock) {
+        f->table->host[p->host].deaths++;
     }
+    trace_cxl_fabric_host_dead(id, p->host, p->pid, r->units, r->modified,
+                               r->poisoned);
+    qapi_event_send_x_cxl_fabric_host_dead(id, p->host, p->pid, r->units,
+                                           r->modified, r->poisoned);
+    warn_report("cxl-fabric '%s': host %d (process %u) died; recovered "
+                "%" PRIu64 " lines and pages, %" PRIu64 " of them modified, "
+                "%" PRIu64 " poisoned", id, p->host, p->pid, r->units,
+                r->modified, r->poisoned);
     forget(p);
 }
 
+/* Its last words may be LEAVE, not yet read.  False if it is forgotten. */
+static bool hear_out(CXLFabricPeer *p)
+{
+    return !p->sioc || !fill(p) || !p->have || take_messages(p);
+}
+
+/* The reaper has recovered what some dead hosts held. */
+static void on_recovered(void *opaque)
+{
+    CXLFabric *f = opaque;
+    CXLFabricPeer *p, *following;
+    CXLFabricRecovered r;
+
+    QLIST_FOREACH_SAFE(p, &f->peers, next, following) {
+        if (p->ward && cxl_fabric_ward_recovered(f, p->ward, &r) &&
+            hear_out(p)) {
+            bury(p, &r);
+        }
+    }
+}
+
+/* A peer without a number has died; or it gets one by its last words. */
 static void on_death(void *opaque)
 {
     CXLFabricPeer *p = opaque;
 
-    /* Its last words may be LEAVE, not yet read. */
-    if (p->sioc && fill(p) && p->have && !take_messages(p)) {
-        return;
+    if (hear_out(p) && !p->ward) {
+        forget(p);
     }
-    bury(p);
 }
 
 /* The connection is over, but not by LEAVE. */
 static void lose(CXLFabricPeer *p)
 {
-    if (p->host < 0) {
+    CXLFabric *f = p->fabric;
+    CXLFabricRecovered r;
+    int error;
+
+    if (!p->ward) {
         forget(p);              /* it was given nothing */
-    } else if (is_dead(p->pidfd)) {
-        bury(p);
-    } else {
-        hang_up(p);
-        trace_cxl_fabric_fence(cxl_fabric_id(p->fabric), p->host, p->pid);
-        cxl_fabric_set_host(p->fabric, p->host, CXLF_HOST_FENCING);
-        if (syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0) < 0 &&
-            errno != ESRCH) {
-            error_report("cxl-fabric '%s': host %d (process %u) hung up and "
-                         "cannot be killed: %s; its number stays taken "
-                         "until it ends", cxl_fabric_id(p->fabric), p->host,
-                         p->pid, strerror(errno));
-        }
-        /* on_death() follows when the pidfd says so. */
+        return;
     }
+    hang_up(p);
+    if (cxl_fabric_ward_recovered(f, p->ward, &r)) {
+        bury(p, &r);
+        return;
+    }
+    error = cxl_fabric_ward_fence(f, p->ward);
+    if (error) {
+        error_report("cxl-fabric '%s': host %d (process %u) hung up and "
+                     "cannot be killed: %s; its number stays taken "
+                     "until it ends", cxl_fabric_id(f), p->host,
+                     p->pid, strerror(error));
+    }
+    /* on_recovered() follows, when it is dead. */
 }
 
 static void refuse(CXLFabricPeer *p, const char *why)
@@ -225,7 +212,7 @@ static void refuse(CXLFabricPeer *p, const char *why)
     warn_report("cxl-fabric '%s': refused process %u: %s",
                 cxl_fabric_id(p->fabric), p->pid, why);
     pstrcpy(text.text, sizeof(text.text), why);
-    cxl_fabric_send(p->sioc, CXLF_WIRE_REFUSE, &iov, 1, -1, NULL);
+    cxl_fabric_send(p->sioc, CXLF_WIRE_REFUSE, &iov, 1, NULL, 0, NULL);
 }
 
 static bool send_segment(CXLFabricPeer *p, uint32_t kind, uint32_t index,
@@ -237,7 +224,26 @@ static bool send_segment(CXLFabricPeer *p, uint32_t kind, uint32_t index,
     };
     struct iovec iov = { .iov_base = &segment, .iov_len = sizeof(segment) };
 
-    return cxl_fabric_send(p->sioc, CXLF_WIRE_SEGMENT, &iov, 1, s->fd, errp);
+    return cxl_fabric_send(p->sioc, CXLF_WIRE_SEGMENT, &iov, 1, &s->fd, 1,
+                           errp);
+}
+
+static bool send_doorbells(CXLFabricPeer *p, Error **errp)
+{
+    CXLFabric *f = p->fabric;
+    uint32_t hosts = f->directory.topology.hosts;
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < hosts; i += CXLF_WIRE_FDS_MAX) {
+        struct cxlf_wire_doorbells w = {
+            .first = i, .count = MIN(hosts - i, CXLF_WIRE_FDS_MAX),
+        };
+        struct iovec iov = { .iov_base = &w, .iov_len = sizeof(w) };
+
+        ok = cxl_fabric_send(p->sioc, CXLF_WIRE_DOORBELLS, &iov, 1,
+                             f->doorbell + i, w.count, errp);
+    }
+    return ok;
 }
 
 static bool welcome(CXLFabricPeer *p, Error **errp)
@@ -249,6 +255,7 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
         .host = p->host,
         .segments = 1 + t->leaves + t->gfams,
         .blob = cxlf_topology_write(t, blob, CXLF_WIRE_BLOB_MAX),
+        .doorbells = t->hosts,
     };
     struct iovec iov[2] = {
         { .iov_base = &w, .iov_len = sizeof(w) },
@@ -257,7 +264,8 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     bool ok;
 
     memcpy(w.uuid, f->uuid.data, sizeof(w.uuid));
-    ok = cxl_fabric_send(p->sioc, CXLF_WIRE_WELCOME, iov, 2, -1, errp) &&
+    ok = cxl_fabric_send(p->sioc, CXLF_WIRE_WELCOME, iov, 2, NULL, 0,
+                         errp) &&
          send_segment(p, CXLF_KIND_FABRIC, 0, errp);
     for (uint32_t i = 0; ok && i < t->leaves; i++) {
         ok = send_segment(p, CXLF_KIND_LEAF, i, errp);
@@ -265,7 +273,23 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     for (uint32_t i = 0; ok && i < t->gfams; i++) {
         ok = send_segment(p, CXLF_KIND_GFAM, i, errp);
     }
-    return ok;
+    return ok && send_doorbells(p, errp);
+}
+
+static bool give_number(CXLFabricPeer *p, int want)
+{
+    CXLFabric *f = p->fabric;
+
+    WITH_QEMU_LOCK_GUARD(&f->lock) {
+        p->host = cxl_fabric_claim_host(f, want, p->pid);
+    }
+    if (p->host < 0) {
+        return false;
+    }
+    qemu_set_fd_handler(p->pidfd, NULL, NULL, NULL);
+    p->ward = cxl_fabric_new_ward(f, p->host, p->pidfd);
+    p->pidfd = -1;
+    return true;
 }
 
 static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
@@ -276,7 +300,7 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
     struct cxlf_topology theirs;
     const void *blob;
 
-    if (p->host >= 0) {
+    if (p->ward) {
         *why = "JOIN: this connection has joined already";
         return false;
     }
@@ -299,8 +323,7 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
         *why = "JOIN: 'host' is beyond the topology's hosts";
         return false;
     }
-    p->host = cxl_fabric_claim_host(f, join.host, p->pid);
-    if (p->host < 0) {
+    if (!give_number(p, join.host)) {
         *why = join.host < 0 ?
             "JOIN: every host number is taken; raise the owner's 'hosts'" :
             "JOIN: the wished 'host' number is taken";
@@ -321,18 +344,16 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
     case CXLF_WIRE_JOIN:
         return on_join(p, payload, h->length, why);
     case CXLF_WIRE_READY:
-        if (p->host < 0 ||
-            f->table->host[p->host].state != CXLF_HOST_JOINING) {
+        if (!p->ward || !cxl_fabric_ward_ready(f, p->ward)) {
             *why = "READY: out of turn";
             return false;
         }
         timer_del(p->timer);
-        cxl_fabric_set_host(f, p->host, CXLF_HOST_UP);
         return true;
     case CXLF_WIRE_LEAVE:
-        if (p->host >= 0) {
-            release_host(f, p->host, CXLF_EVICT);
-            p->host = -1;
+        if (p->ward) {
+            cxl_fabric_ward_leave(f, p->ward);
+            p->ward = NULL;
         }
         return false;
     default:
@@ -390,6 +411,14 @@ static void on_timeout(void *opaque)
     lose(p);
 }
 
+/* All that a member is told when it joins, since nobody waits for it. */
+static void make_room(int fd)
+{
+    int size = 1 << 20;
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static void on_connect(QIONetListener *listener, QIOChannelSocket *sioc,
                        gpointer opaque)
 {
@@ -408,7 +437,6 @@ static void on_connect(QIONetListener *listener, QIOChannelSocket *sioc,
     p->fabric = f;
     p->pid = pid;
     p->pidfd = pidfd;
-    p->host = -1;
     p->sioc = sioc;
     object_ref(OBJECT(sioc));
     QLIST_INSERT_HEAD(&f->peers, p, next);
@@ -416,6 +444,7 @@ static void on_connect(QIONetListener *listener, QIOChannelSocket *sioc,
     timer_mod(p->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
               CXL_FABRIC_JOIN_SECONDS * 1000);
     qio_channel_set_blocking(QIO_CHANNEL(sioc), false, NULL);
+    make_room(sioc->fd);
     p->watch = qio_channel_add_watch(QIO_CHANNEL(sioc), G_IO_IN | G_IO_HUP,
                                      on_readable, p, NULL);
     qemu_set_fd_handler(pidfd, on_death, NULL, p);
@@ -445,11 +474,15 @@ bool cxl_fabric_listen(CXLFabric *f, Error **errp)
                    "another path, or leave 'listen' out to join", f->socket);
         return false;
     }
+    if (!cxl_fabric_start_reaper(f, on_recovered, errp)) {
+        return false;
+    }
     f->listener = qio_net_listener_new();
     qio_net_listener_set_name(f->listener, "cxl-fabric");
     if (qio_net_listener_open_sync(f->listener, &address, 16, errp) < 0) {
         object_unref(OBJECT(f->listener));
         f->listener = NULL;
+        cxl_fabric_stop_reaper(f);
         return false;
     }
     qio_net_listener_set_client_func(f->listener, on_connect, f, NULL);
@@ -460,6 +493,7 @@ void cxl_fabric_unlisten(CXLFabric *f)
 {
     CXLFabricPeer *p, *following;
 
+    cxl_fabric_stop_reaper(f);
     QLIST_FOREACH_SAFE(p, &f->peers, next, following) {
         forget(p);
     }

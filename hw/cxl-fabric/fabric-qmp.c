@@ -109,6 +109,12 @@ static CxlFabricInfo *describe(CXLFabric *f)
     info->socket = g_strdup(f->socket);
     info->uuid = qemu_uuid_unparse_strdup(&f->uuid);
     info->epoch = cxl_fabric_epoch(f);
+    if (f->kind != CXL_FABRIC_MEMBER) {
+        info->has_on_death = true;
+        info->on_death = f->on_death;
+        info->has_poisoned = true;
+        info->poisoned = cxl_fabric_count_poison(f);
+    }
     info->leaves = t->leaves;
     info->shards = t->shards;
     info->gfams = t->gfams;

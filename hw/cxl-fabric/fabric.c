@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/lockable.h"
 #include "qom/object_interfaces.h"
 #include "fabric-internal.h"
 
@@ -21,14 +22,18 @@ int cxl_fabric_attach(CXLFabric *f, Error **errp)
         return -1;
     }
     if (f->kind != CXL_FABRIC_MEMBER) {
-        f->self = cxl_fabric_claim_host(f, f->want_host, getpid());
+        WITH_QEMU_LOCK_GUARD(&f->lock) {
+            f->self = cxl_fabric_claim_host(f, f->want_host, getpid());
+            if (f->self >= 0) {
+                cxl_fabric_set_host(f, f->self, CXLF_HOST_UP);
+            }
+        }
         if (f->self < 0) {
             error_setg(errp, "'fabric': %s", f->want_host < 0 ?
                        "every host number is taken; raise 'hosts'" :
                        "the wished 'host' number is taken");
             return -1;
         }
-        cxl_fabric_set_host(f, f->self, CXLF_HOST_UP);
     }
     f->attached = true;
     return f->self;
@@ -42,8 +47,9 @@ void cxl_fabric_detach(CXLFabric *f)
     }
     cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
     if (f->kind != CXL_FABRIC_MEMBER) {
-        f->table->host[f->self].pid = 0;
-        cxl_fabric_set_host(f, f->self, CXLF_HOST_FREE);
+        WITH_QEMU_LOCK_GUARD(&f->lock) {
+            cxl_fabric_free_host(f, f->self);
+        }
         f->self = -1;
     }
 }

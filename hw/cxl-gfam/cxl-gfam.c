@@ -131,6 +131,12 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
     if (ct3d->sn == UINT64_MAX) {
         ct3d->sn = serial_number(s);
     }
+    if (!eca_attach_gfam(s->eca, s->gfam, memory_region_get_ram_ptr(
+            host_memory_backend_get_memory(ct3d->hostvmem)),
+            cxl_fabric_gfam_fd(fabric, s->gfam), errp)) {
+        release(s);
+        return;
+    }
     CXL_GFAM_GET_CLASS(s)->parent_realize(dev, errp);
     if (*errp) {
         release(s);
@@ -142,8 +148,7 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
         cxl_doe_cdat_init(&ct3d->cxl_cstate, &error_abort);
     }
     pcie_cap_flr_init(dev);
-    eca_attach_gfam(s->eca, s->gfam, memory_region_get_ram_ptr(
-        host_memory_backend_get_memory(ct3d->hostvmem)));
+    gfam_view_init(s);
     gfam_hdm_init(s);
     trace_gfam_realize(s->gfam, s->hot, s->bulk);
 }
@@ -160,6 +165,7 @@ static void gfam_exit(PCIDevice *dev)
     CXLGFAM *s = CXL_GFAM(dev);
 
     gfam_hdm_exit(s);
+    gfam_view_exit(s);
     CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
     host_memory_backend_set_mapped(CXL_TYPE3(s)->hostvmem, false);
     release(s);

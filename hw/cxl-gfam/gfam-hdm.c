@@ -65,27 +65,36 @@ static const MemoryRegionOps trap_ops = {
 
 /* Windows */
 
-/* Show what may be accessed at native speed: BULK, but not HOT. */
+/*
+ * Show what may be accessed at native speed.  Without page ownership that is
+ * BULK, but not HOT; with it, all that the front permits, or the view of
+ * each page.
+ */
 static void map_direct(GFAMWindow *w)
 {
     CXLGFAM *s = w->gfam;
-    uint64_t from = s->hot_bypass || w->dpa >= s->hot ? 0 : s->hot - w->dpa;
+    MemoryRegion *direct = w->has_views ? MEMORY_REGION(&w->views) :
+                           &w->direct;
+    uint64_t from = s->has_front || s->hot_bypass || w->dpa >= s->hot ? 0 :
+                    s->hot - w->dpa;
 
     if (from >= w->size) {
         return;
     }
-    memory_region_set_size(&w->direct, w->size - from);
-    memory_region_set_alias_offset(&w->direct, w->dpa + from);
-    memory_region_add_subregion_overlap(&w->region, from, &w->direct, 1);
-    w->mapped = true;
+    memory_region_set_size(direct, w->size - from);
+    if (!w->has_views) {
+        memory_region_set_alias_offset(direct, w->dpa + from);
+    }
+    memory_region_add_subregion_overlap(&w->region, from, direct, 1);
+    w->mapped = direct;
     trace_gfam_map(s->gfam, w->base + from, w->dpa + from, w->size - from);
 }
 
 static void unmap_direct(GFAMWindow *w)
 {
     if (w->mapped) {
-        memory_region_del_subregion(&w->region, &w->direct);
-        w->mapped = false;
+        memory_region_del_subregion(&w->region, w->mapped);
+        w->mapped = NULL;
         trace_gfam_unmap(w->gfam->gfam, w->base);
     }
 }
@@ -117,6 +126,8 @@ static void install(GFAMWindow *w, CXLFixedWindow *fw, const PBRDecoder *d,
     w->base = d->base;
     w->size = d->size;
     w->dpa = dpa;
+    eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, dpa,
+               d->base, d->size);
     memory_region_transaction_begin();
     memory_region_set_size(&w->region, d->size);
     memory_region_set_size(&w->trap, d->size);
@@ -133,6 +144,7 @@ static void uninstall(GFAMWindow *w)
         unmap_direct(w);
         memory_region_del_subregion(&w->fw->mr, &w->region);
         memory_region_transaction_commit();
+        eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, 0, 0, 0);
         w->fw = NULL;
         w->open = false;
     }
@@ -303,7 +315,9 @@ void gfam_hdm_init(CXLGFAM *s)
         /* A restarted instruction leaves by a jump, past the guard's end. */
         w->trap.disable_reentrancy_guard = true;
         memory_region_init_alias(&w->direct, OBJECT(s), "cxl-gfam-direct",
-                                 memory, 0, s->hot + s->bulk);
+                                 s->has_front ? &s->front : memory, 0,
+                                 s->hot + s->bulk);
+        gfam_view_init_window(w);
         memory_region_add_subregion(&w->region, 0, &w->trap);
     }
     s->type3_reg_write = component(s)->crb.special_ops->write;

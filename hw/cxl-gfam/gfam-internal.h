@@ -20,19 +20,22 @@ DECLARE_OBJ_CHECKERS(CXLGFAM, CXLGFAMClass, CXL_GFAM, TYPE_CXL_GFAM)
 /*
  * A committed decoder's place in its fixed window.  @region covers it all;
  * in it @trap takes every access, and, while the whole decoder path is
- * committed, @direct maps what may be accessed at native speed over it.
+ * committed, @direct lies over it: what may be accessed at native speed, or
+ * @views, which says it page by page.
  */
 typedef struct GFAMWindow {
     CXLGFAM *gfam;
     MemoryRegion region;
     MemoryRegion trap;
     MemoryRegion direct;
+    IOMMUMemoryRegion views;
+    bool has_views;
     CXLFixedWindow *fw;     /* NULL: not installed */
     hwaddr base;            /* HPA */
     uint64_t size;
     uint64_t dpa;           /* of the base */
     bool open;              /* the whole path is committed */
-    bool mapped;            /* @direct is in @region */
+    MemoryRegion *mapped;   /* that lies over @trap, or NULL */
 } GFAMWindow;
 
 struct CXLGFAM {
@@ -45,6 +48,9 @@ struct CXLGFAM {
 
     /* Fixed once realized */
     uint64_t hot, bulk;
+    MemoryRegion front;     /* the agent's front; size 0 without one */
+    bool has_front;
+    MemoryRegion hidden_front, hidden_trap;     /* of pages' views */
 
     /* Under the BQL */
     GFAMWindow window[CXL_HDM_DECODER_COUNT];
@@ -67,6 +73,14 @@ struct CXLGFAMClass {
 void gfam_hdm_init(CXLGFAM *s);
 void gfam_hdm_exit(CXLGFAM *s);
 void gfam_hdm_close_all(CXLGFAM *s);
+
+/* gfam-trap.c: accesses that are callbacks; of a device's whole memory */
+extern const MemoryRegionOps gfam_trap_ops;
+
+/* gfam-view.c: what vCPUs and devices see of each page */
+void gfam_view_init(CXLGFAM *s);
+void gfam_view_exit(CXLGFAM *s);
+void gfam_view_init_window(GFAMWindow *w);
 
 /* gfam-cdat.c */
 int gfam_build_cdat(CDATSubHeader ***table, void *priv);

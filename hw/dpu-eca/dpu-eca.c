@@ -10,17 +10,23 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/host-utils.h"
 #include "qemu/log.h"
+#include "qemu/units.h"
 #include "exec/translation-block.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
+#include "cxlf/mailbox.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
+#include "system/system.h"
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
+#include "eca-fail.h"
 #include "eca-internal.h"
+#include "eca-park.h"
 #include "eca-regs.h"
 #include "trace.h"
 
@@ -29,14 +35,69 @@ CXLFabric *eca_fabric(ECAState *s)
     return s->fabric;
 }
 
-void eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory)
+bool eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory, int fd,
+                     Error **errp)
 {
+    if (s->pager) {
+        s->front[gfam] = eca_pager_attach(s->pager, gfam, memory, fd, errp);
+        if (!s->front[gfam]) {
+            return false;
+        }
+    }
     s->memory[gfam] = memory;
+    return true;
 }
 
 void eca_detach_gfam(ECAState *s, uint32_t gfam)
 {
+    if (s->memory[gfam] && s->pager) {
+        eca_pager_release(s->pager);
+    }
+    s->front[gfam] = NULL;
     s->memory[gfam] = NULL;
+}
+
+void *eca_front(ECAState *s, uint32_t gfam)
+{
+    return s->front[gfam];
+}
+
+void eca_front_region(ECAState *s, uint32_t gfam, MemoryRegion *mr)
+{
+    eca_pager_front_region(s->pager, gfam, mr);
+}
+
+bool eca_is_by_page(ECAState *s)
+{
+    return kvm_enabled() || !strcmp(s->hot_track, "page");
+}
+
+bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa)
+{
+    return eca_pager_view(s->pager, gfam, dpa) == ECA_VIEW_DIRECT;
+}
+
+void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
+                hwaddr hpa, uint64_t size)
+{
+    eca_fail_window(s, gfam, window, dpa, hpa, size);
+}
+
+void eca_add_recovery_notifier(ECAState *s, Notifier *n)
+{
+    notifier_list_add(&s->recovery_notifiers, n);
+}
+
+bool eca_needs_kernel_faults(void)
+{
+    return kvm_enabled();
+}
+
+void eca_on_recovery(void *opaque)
+{
+    ECAState *s = opaque;
+
+    notifier_list_notify(&s->recovery_notifiers, s);
 }
 
 /* Registers */
@@ -149,11 +210,121 @@ static void make_atomics_atomic(void)
     }
 }
 
+/* Leave the fabric, with all that is held of it. */
+static void drop_fabric(ECAState *s)
+{
+    if (s->pager) {
+        eca_pager_free(s->pager);
+        s->pager = NULL;
+    }
+    cxl_fabric_detach(s->fabric);
+    if (OBJECT(s->fabric)->parent == OBJECT(s)) {
+        object_unparent(OBJECT(s->fabric));
+    } else {
+        object_unref(OBJECT(s->fabric));
+    }
+    s->fabric = NULL;
+}
+
+/* The fabric's owner is gone. */
+static void on_lost(Notifier *n, void *data)
+{
+    ECAState *s = container_of(n, ECAState, lost_notifier);
+
+    if (s->pager) {
+        eca_pager_lost(s->pager);
+    }
+}
+
+/*
+ * DMA to trapped memory goes through a bounce buffer; QEMU's default of 4
+ * KiB for each device is less than one request of a disk.
+ */
+#define BOUNCE_SIZE (4 * MiB)
+
+static int raise_bounce_size(Object *obj, void *opaque)
+{
+    PCIDevice *dev = (PCIDevice *)object_dynamic_cast(obj, TYPE_PCI_DEVICE);
+
+    if (dev && DEVICE(dev)->realized) {
+        dev->bus_master_as.max_bounce_buffer_size =
+            MAX(dev->bus_master_as.max_bounce_buffer_size, BOUNCE_SIZE);
+    }
+    return 0;
+}
+
+static void on_machine_ready(Notifier *n, void *data)
+{
+    object_child_foreach_recursive(object_get_root(), raise_bounce_size,
+                                   NULL);
+}
+
+static unsigned order_of(uint32_t bytes)
+{
+    return ctz32(bytes / CXLF_PAGE);
+}
+
+static bool check_grain(const char *name, uint32_t bytes, Error **errp)
+{
+    if (!is_power_of_2(bytes) || bytes < CXLF_PAGE ||
+        bytes > CXLF_PAGE << CXLF_MAX_ORDER) {
+        error_setg(errp, "'%s' must be a power of two from 4K to 2M", name);
+        return false;
+    }
+    return true;
+}
+
+static bool check_properties(ECAState *s, Error **errp)
+{
+    if (!check_grain("grain-min", s->grain_min, errp) ||
+        !check_grain("grain-max", s->grain_max, errp)) {
+        return false;
+    }
+    if (s->grain_min > s->grain_max) {
+        error_setg(errp, "'grain-min' must not be more than 'grain-max'");
+        return false;
+    }
+    if (strcmp(s->hot_track, "line") && strcmp(s->hot_track, "page")) {
+        error_setg(errp, "'hot-track' accepts line and page");
+        return false;
+    }
+    if (kvm_enabled() && !s->ownership) {
+        warn_report("dpu-eca: with KVM and ownership=off, locked "
+                    "instructions on HOT are not atomic between hosts");
+    }
+    return true;
+}
+
+static bool start_pager(ECAState *s, Error **errp)
+{
+    ECAPagerOptions options = {
+        .order_min = order_of(s->grain_min),
+        .order_max = order_of(s->grain_max),
+        .by_page = eca_is_by_page(s),
+        .hot_map_after = s->hot_map_after,
+        .promote_after = s->promote_after,
+        .precise_quota = s->precise_quota,
+    };
+
+    if (!s->ownership) {
+        return true;
+    }
+    if (!eca_park_init(errp)) {
+        return false;
+    }
+    s->pager = eca_pager_new(s, &options, errp);
+    return s->pager != NULL;
+}
+
 static void eca_realize(PCIDevice *dev, Error **errp)
 {
     ECAState *s = DPU_ECA(dev);
     bool embedded = !s->fabric;
     int host;
+
+    if (!check_properties(s, errp)) {
+        return;
+    }
 
     if (embedded) {
         s->fabric = cxl_fabric_new_embedded(OBJECT(s), "embedded-fabric",
@@ -174,14 +345,18 @@ static void eca_realize(PCIDevice *dev, Error **errp)
         object_ref(OBJECT(s->fabric));
     }
     s->host = host;
+    notifier_list_init(&s->recovery_notifiers);
+    if (!start_pager(s, errp)) {
+        drop_fabric(s);
+        return;
+    }
+    s->lost_notifier.notify = on_lost;
+    cxl_fabric_add_lost_notifier(s->fabric, &s->lost_notifier);
+    s->ready_notifier.notify = on_machine_ready;
+    qemu_add_machine_init_done_notifier(&s->ready_notifier);
     s->vcpus = current_machine->smp.max_cpus;
     s->locked = g_new0(ECALocked, s->vcpus);
     make_atomics_atomic();
-    if (kvm_enabled()) {
-        warn_report("dpu-eca: KVM splits locked instructions on trapped "
-                    "memory: those on HOT are not atomic between hosts; use "
-                    "accel=tcg where they matter");
-    }
 
     pci_config_set_interrupt_pin(dev->config, 0);
     memory_region_init_io(&s->bar, OBJECT(s), &eca_bar_ops, s, "dpu-eca",
@@ -195,13 +370,9 @@ static void eca_exit(PCIDevice *dev)
 {
     ECAState *s = DPU_ECA(dev);
 
-    cxl_fabric_detach(s->fabric);
-    if (OBJECT(s->fabric)->parent == OBJECT(s)) {
-        object_unparent(OBJECT(s->fabric));
-    } else {
-        object_unref(OBJECT(s->fabric));
-    }
-    s->fabric = NULL;
+    qemu_remove_machine_init_done_notifier(&s->ready_notifier);
+    notifier_remove(&s->lost_notifier);
+    drop_fabric(s);
     g_free(s->locked);
     s->locked = NULL;
 }
@@ -211,7 +382,9 @@ static void eca_reset_hold(Object *obj, ResetType type)
 {
     ECAState *s = DPU_ECA(obj);
 
-    if (cxl_fabric_is_up(s->fabric)) {
+    if (s->pager) {
+        eca_pager_release(s->pager);
+    } else if (cxl_fabric_is_up(s->fabric)) {
         cxlf_give_up(cxl_fabric_directory(s->fabric), s->host, CXLF_EVICT,
                      NULL);
     }
@@ -226,7 +399,19 @@ static const VMStateDescription vmstate_eca = {
 static const Property eca_properties[] = {
     DEFINE_PROP_LINK("fabric", ECAState, fabric, TYPE_CXL_FABRIC,
                      CXLFabric *),
+    DEFINE_PROP_BOOL("ownership", ECAState, ownership, true),
+    DEFINE_PROP_STRING("hot-track", ECAState, hot_track),
+    DEFINE_PROP_SIZE32("grain-min", ECAState, grain_min, 4 * KiB),
+    DEFINE_PROP_SIZE32("grain-max", ECAState, grain_max, 2 * MiB),
+    DEFINE_PROP_UINT32("hot-map-after", ECAState, hot_map_after, 256),
+    DEFINE_PROP_UINT32("promote-after", ECAState, promote_after, 8),
+    DEFINE_PROP_UINT32("precise-quota", ECAState, precise_quota, 1024),
 };
+
+static void eca_init(Object *obj)
+{
+    DPU_ECA(obj)->hot_track = g_strdup("line");
+}
 
 static void eca_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
 {
@@ -252,6 +437,7 @@ static const TypeInfo eca_info = {
     .name = TYPE_DPU_ECA,
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(ECAState),
+    .instance_init = eca_init,
     .class_init = eca_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },

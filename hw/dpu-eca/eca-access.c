@@ -19,6 +19,7 @@
 #include "exec/cpu-common.h"
 #include "hw/core/cpu.h"
 #include "system/tcg.h"
+#include "eca-fail.h"
 #include "eca-internal.h"
 #include "trace.h"
 
@@ -51,8 +52,33 @@ static void count(ECAState *s, uint32_t gfam, uint64_t dpa,
                1);
 }
 
-static G_NORETURN void restart_instruction(void)
+/* Pages are kept from snoops while a trapped access to them is made. */
+
+static bool hold_page(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
 {
+    if (s->holds && s->held[0].gfam == gfam &&
+        s->held[0].dpa / CXLF_PAGE == dpa / CXLF_PAGE) {
+        return true;        /* two lines of one page */
+    }
+    if (!eca_pager_hold(s->pager, gfam, dpa, write)) {
+        return false;
+    }
+    s->held[s->holds++] = (ECAHeld) { .gfam = gfam, .dpa = dpa };
+    return true;
+}
+
+static void unhold_pages(ECAState *s)
+{
+    while (s->holds) {
+        ECAHeld *h = &s->held[--s->holds];
+
+        eca_pager_unhold(s->pager, h->gfam, h->dpa);
+    }
+}
+
+static G_NORETURN void restart_instruction(ECAState *s)
+{
+    unhold_pages(s);
     cpu_loop_exit_restore(current_cpu, current_cpu->mem_io_pc);
 }
 
@@ -62,27 +88,107 @@ void eca_refuse(ECAState *s, uint32_t gfam, uint64_t dpa)
     trace_eca_refuse(s->host, gfam, dpa);
 }
 
-/* Ask the home for one line. */
-static bool acquire_line(ECAState *s, uint32_t gfam, uint64_t dpa,
+/* What comes of one attempt to get a unit. */
+typedef enum Attempt {
+    GRANTED,
+    AGAIN,          /* lost a race */
+    LATER,          /* the agent has been asked for it */
+    FAILED,
+} Attempt;
+
+/*
+ * The page is not tracked by lines: use it if this host holds it, else have
+ * the agent get it.
+ */
+static Attempt attempt_page(ECAState *s, uint32_t gfam, uint64_t dpa,
+                            enum cxlf_event event, bool vcpu)
+{
+    struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
+    bool hot = dpa < d->topology.gfam[gfam].hot;
+    bool write = event != CXLF_LOAD;
+    struct cxlf_line page;
+
+    if (hold_page(s, gfam, dpa, write)) {
+        eca_pager_note(s->pager, gfam, dpa, true);
+        return GRANTED;
+    }
+    if (!cxlf_peek(d, CXLF_PAGE_UNIT, gfam, dpa, &page) ||
+        page.state == CXLF_P) {
+        return FAILED;
+    }
+    if (eca_is_by_page(s) || !(hot || eca_pager_may_promote(s->pager, gfam,
+                                                            dpa))) {
+        /* A vCPU will find it in the front. */
+        eca_pager_want(s->pager, gfam, dpa, vcpu ? ECA_WANT_DIRECT :
+                       write ? ECA_WANT_OWNED : ECA_WANT_SHARED);
+    } else {
+        eca_pager_want(s->pager, gfam, dpa, ECA_WANT_LINES);
+    }
+    return LATER;
+}
+
+static Attempt attempt_line(ECAState *s, uint32_t gfam, uint64_t dpa,
+                            enum cxlf_event event, bool vcpu)
+{
+    struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
+    enum cxlf_result result;
+    struct cxlf_move m;
+
+    result = cxlf_access_move(d, s->host, gfam, dpa, event, &m);
+    trace_eca_access(s->host, gfam, dpa, cxlf_event_name[event], result);
+    switch (result) {
+    case CXLF_OK:
+        if (s->pager) {
+            eca_pager_note(s->pager, gfam, dpa,
+                           cxlf_set_remove(m.before.holders, s->host,
+                                           d->topology.hosts) == 0);
+        }
+        return GRANTED;
+    case CXLF_AGAIN:
+        return AGAIN;
+    case CXLF_WITHHELD:
+        return LATER;
+    case CXLF_BY_PAGE:
+        return s->pager ? attempt_page(s, gfam, dpa, event, vcpu) : FAILED;
+    default:
+        return FAILED;
+    }
+}
+
+/* One unit: a line, or the page that it is tracked by. */
+static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
                          enum cxlf_event event, MemTxAttrs attrs)
 {
     struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
-    enum cxlf_result result = CXLF_AGAIN;
+    bool has_lines = dpa < d->topology.gfam[gfam].hot ||
+                     cxlf_can_promote(d, gfam, dpa);
+    bool vcpu = is_vcpu(attrs);
+    int rounds = 0;
 
-    for (int round = 0; round < DMA_ROUNDS; round++) {
-        result = cxlf_access(d, s->host, gfam, dpa, event);
-        if (result != CXLF_AGAIN) {
-            break;
+    for (;;) {
+        Attempt attempt = has_lines ?
+            attempt_line(s, gfam, dpa, event, vcpu) :
+            attempt_page(s, gfam, dpa, event, vcpu);
+
+        if (attempt == GRANTED || attempt == FAILED ||
+            !cxl_fabric_is_up(s->fabric)) {
+            return attempt == GRANTED;
         }
-        if (is_vcpu(attrs)) {
-            restart_instruction();
+        if (vcpu) {
+            if (attempt == LATER) {
+                sched_yield();
+            }
+            restart_instruction(s);
+        }
+        if (attempt == LATER) {
+            eca_pager_wait(s->pager);
+        } else if (++rounds == DMA_ROUNDS) {
+            return false;
         }
     }
-    trace_eca_access(s->host, gfam, dpa, cxlf_event_name[event], result);
-    return result == CXLF_OK;
 }
 
-/* Permission for @size bytes: one line, or two when they straddle. */
+/* Permission for @size bytes: one unit, or two when they straddle. */
 static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
                     enum cxlf_event event, MemTxAttrs attrs)
 {
@@ -92,20 +198,29 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
 
     if (!cxl_fabric_is_up(s->fabric) || !s->memory[gfam] ||
         last < dpa || last >= g->hot + g->bulk) {
-        eca_refuse(s, gfam, dpa);
         return false;
     }
     if (dpa >= g->hot) {
         count(s, gfam, dpa, CXLF_BULK_TRAPPED);
-        return true;
+        if (!s->pager) {
+            return true;
+        }
     }
-    if (!acquire_line(s, gfam, dpa, event, attrs)) {
-        return false;
+    return acquire_unit(s, gfam, dpa, event, attrs) &&
+           (last / CXLF_LINE == dpa / CXLF_LINE ||
+            (last >= g->hot && !s->pager) ||
+            acquire_unit(s, gfam, last, event, attrs));
+}
+
+/* The access is refused: a vCPU gets a machine check. */
+static void refuse(ECAState *s, uint32_t gfam, uint64_t dpa,
+                   MemTxAttrs attrs)
+{
+    unhold_pages(s);
+    eca_refuse(s, gfam, dpa);
+    if (is_vcpu(attrs)) {
+        eca_fail_raise(s, gfam, dpa);
     }
-    if (last / CXLF_LINE != dpa / CXLF_LINE && last < g->hot) {
-        return acquire_line(s, gfam, last, event, attrs);
-    }
-    return true;
 }
 
 /* One host access of the given size; x86 hosts do misaligned ones whole. */
@@ -206,7 +321,7 @@ static void locked_done(ECAState *s, ECALocked *l, uint32_t gfam,
     count(s, gfam, dpa, won ? CXLF_ATOMIC : CXLF_ATOMIC_RETRY);
     trace_eca_locked(s->host, gfam, dpa, won);
     if (!won) {
-        restart_instruction();
+        restart_instruction(s);
     }
 }
 
@@ -253,10 +368,12 @@ MemTxResult eca_read(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t *data,
     ECALocked *l = locked_step(s, attrs);
 
     if (!acquire(s, gfam, dpa, size, l ? CXLF_OWN : CXLF_LOAD, attrs)) {
+        refuse(s, gfam, dpa, attrs);
         *data = MAKE_64BIT_MASK(0, size * 8);
         return MEMTX_ERROR;
     }
     *data = load(s->memory[gfam] + dpa, size);
+    unhold_pages(s);
     if (l) {
         locked_load(l, gfam, dpa, size, *data);
     }
@@ -269,6 +386,7 @@ MemTxResult eca_write(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t data,
     ECALocked *l = locked_step(s, attrs);
 
     if (!acquire(s, gfam, dpa, size, CXLF_STORE, attrs)) {
+        refuse(s, gfam, dpa, attrs);
         return MEMTX_ERROR;
     }
     if (l) {
@@ -276,5 +394,6 @@ MemTxResult eca_write(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t data,
     } else {
         store(s->memory[gfam] + dpa, data, size);
     }
+    unhold_pages(s);
     return MEMTX_OK;
 }

@@ -9,6 +9,7 @@
 
 #include "hw/pci/pci_device.h"
 #include "hw/cxlf/eca.h"
+#include "eca-pager.h"
 
 /* Loads of a locked instruction that wait for their stores, of one vCPU. */
 typedef struct ECALocked {
@@ -22,6 +23,12 @@ typedef struct ECALocked {
     uint64_t first_store;       /* of a 16-byte operation */
 } ECALocked;
 
+/* A page that a trapped access keeps from snoops until it is made. */
+typedef struct ECAHeld {
+    uint32_t gfam;
+    uint64_t dpa;
+} ECAHeld;
+
 struct ECAState {
     PCIDevice parent_obj;
 
@@ -30,9 +37,29 @@ struct ECAState {
 
     /* Under the BQL. */
     uint32_t host;
-    uint8_t *memory[CXLF_MAX_GFAMS];
+    uint8_t *memory[CXLF_MAX_GFAMS];    /* the back */
+    uint8_t *front[CXLF_MAX_GFAMS];     /* NULL: no page ownership */
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
+    ECAPager *pager;            /* NULL: no page ownership */
+    ECAHeld held[2];            /* pages kept during a trapped access */
+    unsigned holds;
+    NotifierList recovery_notifiers;
+    Notifier lost_notifier;
+    Notifier ready_notifier;
+
+    /* Properties */
+    bool ownership;
+    char *hot_track;
+    uint32_t grain_min, grain_max;
+    uint32_t hot_map_after, promote_after, precise_quota;
 };
+
+/* dpu-eca.c */
+/* eca_needs_kernel_faults: whether the kernel itself accesses the front. */
+bool eca_needs_kernel_faults(void);
+
+/* eca_on_recovery: in the main loop, after a dead host was recovered. */
+void eca_on_recovery(void *opaque);
 
 #endif /* HW_DPU_ECA_INTERNAL_H */

@@ -198,11 +198,27 @@ struct cxlf_host {
     uint32_t deaths;
 };
 
+/*
+ * What was lost with a host that died: published by the owner, for hosts to
+ * tell their guests; the directory's entries say what is poisoned now.
+ */
+#define CXLF_POISON_RECORDS 4096
+
+struct cxlf_poison {
+    uint32_t gfam;
+    uint32_t host;          /* that died */
+    uint64_t dpa;           /* bytes */
+    uint64_t length;        /* bytes; of the same device */
+};
+
 struct cxlf_fabric {
     struct cxlf_segment segment;
     uint32_t epoch;         /* one more at every recovery */
     uint32_t pad;
     struct cxlf_host host[CXLF_MAX_HOSTS];
+    uint64_t poisoned;      /* how many records were published so far */
+    /* Record n is in slot n % CXLF_POISON_RECORDS; see cxlf/poison.h. */
+    struct cxlf_poison poison[CXLF_POISON_RECORDS];
 };
 
 #define CXLF_ASSERT_AT(type, field, offset) \
@@ -248,6 +264,13 @@ CXLF_ASSERT_AT(cxlf_host, incarnation, 8);
 CXLF_ASSERT_AT(cxlf_host, deaths, 12);
 CXLF_ASSERT_AT(cxlf_fabric, epoch, 48);
 CXLF_ASSERT_AT(cxlf_fabric, host, 56);
-CXLF_ASSERT_SIZE(cxlf_fabric, 56 + 16 * CXLF_MAX_HOSTS);
+CXLF_ASSERT_SIZE(cxlf_poison, 24);
+CXLF_ASSERT_AT(cxlf_poison, host, 4);
+CXLF_ASSERT_AT(cxlf_poison, dpa, 8);
+CXLF_ASSERT_AT(cxlf_poison, length, 16);
+CXLF_ASSERT_AT(cxlf_fabric, poisoned, 56 + 16 * CXLF_MAX_HOSTS);
+CXLF_ASSERT_AT(cxlf_fabric, poison, 64 + 16 * CXLF_MAX_HOSTS);
+CXLF_ASSERT_SIZE(cxlf_fabric, 64 + 16 * CXLF_MAX_HOSTS +
+                 24 * CXLF_POISON_RECORDS);
 
 #endif /* CXLF_ABI_H */

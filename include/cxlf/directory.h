@@ -114,7 +114,13 @@ struct cxlf_move {
     struct cxlf_line victim;    /* as it was */
 };
 
-/* cxlf_line_event: cxlf_access() that tells what it did. */
+/* cxlf_access_move: cxlf_access() that tells what it did. */
+enum cxlf_result cxlf_access_move(struct cxlf_directory *directory,
+                                  unsigned host, uint32_t gfam, uint64_t dpa,
+                                  enum cxlf_event event,
+                                  struct cxlf_move *move);
+
+/* cxlf_line_event: one try of it, which may find no way ready: again. */
 enum cxlf_result cxlf_line_event(struct cxlf_directory *directory,
                                  unsigned host, uint32_t gfam, uint64_t dpa,
                                  enum cxlf_event event,

@@ -4,9 +4,11 @@
  * Each message is a header and a payload over a UNIX stream socket; both ends
  * are on one machine, so numbers are in its byte order.  A member sends
  * JOIN; the owner answers REFUSE, or WELCOME and then one SEGMENT for each
- * segment, each with one descriptor (SCM_RIGHTS); the member maps them and
- * sends READY.  LEAVE ends an orderly stay.  Everything here is checked by
- * the functions below before anything else looks at it.
+ * segment, each with one descriptor (SCM_RIGHTS), and DOORBELLS until there
+ * is a doorbell for each host number, with as many descriptors as each says;
+ * the member maps the segments and sends READY.  LEAVE ends an orderly stay.
+ * Everything here is checked by the functions below before anything else
+ * looks at it.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,18 +22,22 @@
 #include "cxlf/abi.h"
 
 #define CXLF_WIRE_MAGIC     0x46584c43u     /* "CLXF" */
-#define CXLF_WIRE_VERSION   1u
+#define CXLF_WIRE_VERSION   2u
 /* A topology of 62 hosts, 8 leaves and 8 devices needs about 6 KiB. */
 #define CXLF_WIRE_BLOB_MAX  (512u << 10)    /* 4,095 hosts take 220 KiB */
 #define CXLF_WIRE_TEXT_MAX  255u
+/* Descriptors of one message: Linux passes up to 253 (SCM_MAX_FD). */
+#define CXLF_WIRE_FDS_MAX   240u
 
 enum cxlf_wire_type {
     CXLF_WIRE_JOIN = 1,
     CXLF_WIRE_WELCOME,
     CXLF_WIRE_SEGMENT,
+    CXLF_WIRE_DOORBELLS,
     CXLF_WIRE_READY,
     CXLF_WIRE_REFUSE,
     CXLF_WIRE_LEAVE,
+    CXLF_WIRE_TYPES
 };
 
 struct cxlf_wire_header {
@@ -56,7 +62,7 @@ struct cxlf_wire_welcome {
     uint32_t host;          /* number given */
     uint32_t segments;      /* how many SEGMENT messages follow */
     uint32_t blob;          /* bytes of topology that follow */
-    uint32_t zero;
+    uint32_t doorbells;     /* one for each host number; after the segments */
 };
 
 enum cxlf_wire_kind {
@@ -72,6 +78,12 @@ struct cxlf_wire_segment {
     uint64_t size;
 };
 
+/* Eventfds that wake agents, of host numbers @first to @first + @count - 1. */
+struct cxlf_wire_doorbells {
+    uint32_t first;
+    uint32_t count;
+};
+
 struct cxlf_wire_refuse {
     char text[CXLF_WIRE_TEXT_MAX + 1];  /* ends in a zero byte */
 };
@@ -80,6 +92,7 @@ CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_welcome, 32);
 CXLF_ASSERT_SIZE(cxlf_wire_segment, 16);
+CXLF_ASSERT_SIZE(cxlf_wire_doorbells, 8);
 CXLF_ASSERT_SIZE(cxlf_wire_refuse, 256);
 
 /* The longest payload of any message. */
@@ -95,8 +108,8 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
                             const char **why);
 
 /*
- * cxlf_wire_join, cxlf_wire_welcome, cxlf_wire_segment, cxlf_wire_refuse:
- * read a payload of @length bytes into *@out.  *@blob points into @payload.
+ * cxlf_wire_read_*: read a payload of @length bytes into *@out.  *@blob
+ * points into @payload.
  */
 bool cxlf_wire_read_join(const void *payload, size_t length,
                          struct cxlf_wire_join *out, const void **blob,
@@ -106,6 +119,9 @@ bool cxlf_wire_read_welcome(const void *payload, size_t length,
                             const char **why);
 bool cxlf_wire_read_segment(const void *payload, size_t length,
                             struct cxlf_wire_segment *out, const char **why);
+bool cxlf_wire_read_doorbells(const void *payload, size_t length,
+                              struct cxlf_wire_doorbells *out,
+                              const char **why);
 bool cxlf_wire_read_refuse(const void *payload, size_t length,
                            struct cxlf_wire_refuse *out, const char **why);
 

@@ -19,7 +19,10 @@ ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
             "bisnp-sent", "bisnp-received", "writeback", "retry", "refusal",
             "atomic", "atomic-retry", "atomic-misaligned", "bulk-trapped",
-            "victim", "bisnp-spurious", "no-room", "withheld")
+            "victim", "bisnp-spurious", "no-room", "withheld", "page-fault",
+            "page-mapped", "page-prefetched", "page-revoked", "message",
+            "doorbell", "promotion", "promotion-refused", "demotion",
+            "view-flush", "machine-check")
 
 
 def run_reported(job, path):
@@ -87,15 +90,24 @@ def _parser():
                     help="GFAM devices, 1 or 2 (default 1)")
     up.add_argument("--overlay", metavar="DIR",
                     help="files to copy into every guest's root")
+    up.add_argument("--with", dest="packages", action="append",
+                    default=[], metavar="PKG", help="a Debian package whose "
+                    "commands all guests have, such as fio; may be repeated")
+    up.add_argument("--online", type=int, action="append", default=[],
+                    metavar="HOST", help="this host uses its BULK as ordinary "
+                    "memory of the system; may be repeated")
     up.add_argument("--device", choices=machine.DEVICES, default="fabric",
-                    help="fabric: this project's devices; type3: upstream's, "
-                    "for comparison (default fabric)")
+                    help="fabric: this project's devices; for comparison "
+                    "type3: upstream's, or none (default fabric)")
     up.add_argument("--qemu", dest="binary", metavar="BINARY",
                     default=machine.DEFAULT_BINARY, help="the emulator "
                     "(default: the one in build/)")
     up.add_argument("--gfam-options", default="", metavar="TEXT",
                     help="more properties of every cxl-gfam, such as "
                     "x-hot-bypass=on")
+    up.add_argument("--eca-options", default="", metavar="TEXT",
+                    help="more properties of every dpu-eca, such as "
+                    "ownership=off")
     up.add_argument("--refresh", action="store_true",
                     help="look for newer kernels and packages")
 
@@ -120,6 +132,11 @@ def _parser():
     kill = sub.add_parser("kill", parents=[name], help="kill a host's QEMU "
                           "at once, as a power failure would")
     kill.add_argument("host", type=int)
+
+    restart = sub.add_parser("restart", parents=[name], help="boot a host "
+                             "again into the running fabric; kills it first "
+                             "if it runs")
+    restart.add_argument("host", type=int)
 
     sub.add_parser("down", parents=[name], help="end the cluster")
     return parser
@@ -198,6 +215,7 @@ def _snapshot(one):
     state = one.state()
     hosts = {host: one.alive(f"host{host}") for host in
              range(state["hosts"])}
+    del state["commands"]
     return {"name": one.name, **state,
             "running": [host for host, lives in hosts.items() if lives],
             "owner": one.alive("owner"), "fabric": one.fabric()}
@@ -260,6 +278,14 @@ def _kill(args):
     return 0
 
 
+def _restart(args):
+    start = time.monotonic()
+    cluster.Cluster(args.name).restart(args.host)
+    ui.note(f"host {args.host} is ready again after "
+            f"{time.monotonic() - start:.0f} s")
+    return 0
+
+
 def _down(args):
     one = cluster.Cluster(args.name)
     if not os.path.isdir(one.folder):
@@ -283,4 +309,5 @@ def main():
     interruptible()
     args = _parser().parse_args()
     return {"up": _up, "run": _run, "console": _console, "status": _status,
-            "kill": _kill, "down": _down}[args.command](args)
+            "kill": _kill, "restart": _restart,
+            "down": _down}[args.command](args)

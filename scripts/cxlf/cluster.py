@@ -143,7 +143,7 @@ class Cluster:
         """Start all processes; returns before the guests are ready."""
         config.check()
         vmlinuz, layers, release = guest.image(
-            config.kernel, config.modules, config.refresh)
+            config.kernel, config.modules, config.refresh, config.packages)
         self.started = time.monotonic()
         self.config = config
         self.ready = set()
@@ -154,19 +154,22 @@ class Cluster:
             layers = layers + [guest.overlay(config.overlay,
                                              self.place("overlay.cpio"))]
         initrd = guest.join(layers, self.place("initrd"))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.place("overlay.cpio"))
+        self.commands = {
+            host: machine.guest(config, host, self.place, vmlinuz, initrd)
+            for host in range(config.hosts)}
         self._write_state({
             "hosts": config.hosts, "device": config.device,
             "smp": config.smp, "leaves": config.leaves,
             "gfams": config.gfams, "hot": config.hot, "bulk": config.bulk,
-            "kernel": release, "qemu": config.binary, "seconds": None})
+            "kernel": release, "qemu": config.binary, "seconds": None,
+            "commands": list(self.commands.values())})
         if config.device == "fabric":
             self._start_owner(config)
-        else:
+        elif config.device == "type3":
             for index in range(config.gfams):
                 self._make_memory(index, config.hot + config.bulk)
-        self.commands = {
-            host: machine.guest(config, host, self.place, vmlinuz, initrd)
-            for host in range(config.hosts)}
         for host in range(config.hosts):
             self._spawn_guest(host)
 
@@ -244,35 +247,36 @@ class Cluster:
                 said = line.partition("cxlf: ")[2].strip()
         return said
 
+    def poll_host(self, host):
+        """One look at a booting guest; True when it is ready."""
+        name = f"host{host}"
+        said = self._progress(host)
+        if said.startswith("FAILED") or not self.alive(name):
+            # /init shows the kernel's last words after that line.
+            time.sleep(0.5)
+            if not self.alive(name) and self._start_again(host):
+                return False
+            raise ui.UserError(
+                f"host {host} did not come up ("
+                f"{said if self.alive(name) else 'its QEMU ended'}); "
+                "its log and the end of its serial port:\n"
+                + self.tail(name + ".log") + self.tail(name + ".serial"))
+        if said == "READY" and agent.Agent(self.place(name + ".ga"),
+                                           name).ping():
+            self.ready.add(host)
+        return host in self.ready
+
     def poll(self):
         """One look at the booting guests; True when all are ready."""
         for host in range(self.config.hosts):
-            if host in self.ready:
-                continue
-            name = f"host{host}"
-            said = self._progress(host)
-            if said.startswith("FAILED") or not self.alive(name):
-                # /init shows the kernel's last words after that line.
-                time.sleep(0.5)
-                if not self.alive(name) and self._start_again(host):
-                    continue
-                raise ui.UserError(
-                    f"host {host} did not come up ("
-                    f"{said if self.alive(name) else 'its QEMU ended'}); "
-                    "its log and the end of its serial port:\n"
-                    + self.tail(name + ".log") + self.tail(name + ".serial"))
-            if said == "READY" and agent.Agent(
-                    self.place(name + ".ga"), name).ping():
-                self.ready.add(host)
+            if host not in self.ready:
+                self.poll_host(host)
         if self.config.device == "fabric" and not self.alive("owner"):
             raise ui.UserError("the fabric's owner ended:\n"
                                + self.tail("owner.log"))
         if len(self.ready) < self.config.hosts:
             return False
         self._drop_memory()
-        for name in ("initrd", "overlay.cpio"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.place(name))
         state = self.state()
         state["seconds"] = round(time.monotonic() - self.started, 2)
         self._write_state(state)
@@ -356,6 +360,58 @@ class Cluster:
                                "within 10 s of SIGKILL")
         return proc.pid
 
+    # One host again
+
+    def start_again(self, host):
+        """Boot a dead host into the running fabric; poll_host() follows."""
+        state = self.state()
+        name = f"host{host}"
+        if state["device"] != "fabric":
+            raise ui.UserError("only a host of a fabric can start again")
+        if not 0 <= host < state["hosts"]:
+            raise ui.UserError(f"host {host}: accepts 0 to "
+                               f"{state['hosts'] - 1}")
+        if self.alive(name):
+            raise ui.UserError(f"host {host} is running")
+        self._await_number(host)
+        self.commands[host] = state["commands"][host]
+        self.ready.discard(host)
+        self.again.discard(host)
+        # What it said before must not pass for what it says now.
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.place(name + ".serial"),
+                      self.place(name + ".serial.old"))
+        self._spawn_guest(host)
+
+    def _await_number(self, host):
+        """Wait until the owner has given a dead host's number back."""
+        limit = time.monotonic() + 20
+        while True:
+            known = {item["host"]: item["state"]
+                     for item in self.fabric()["hosts"]}
+            if known.get(host) == "free":
+                return
+            if time.monotonic() > limit:
+                raise ui.UserError(f"host {host}'s number is not free "
+                                   f"within 20 s, but {known.get(host)}")
+            time.sleep(0.02)
+
+    def restart(self, host, timeout=150):
+        """Kill a host if it runs, boot it again and wait until it is ready."""
+        if self.alive(f"host{host}"):
+            self.kill(host)
+        self.start_again(host)
+        limit = time.monotonic() + timeout
+        with ui.Step(f"booting host {host} again") as step:
+            while not self.poll_host(host):
+                step.tick(self._progress(host))
+                if time.monotonic() > limit:
+                    raise ui.UserError(
+                        f"host {host} was not ready within {timeout} s; the "
+                        "end of its serial port:\n"
+                        + self.tail(f"host{host}.serial"))
+                time.sleep(0.05)
+
     # Questions
 
     def fabric(self):
@@ -377,6 +433,15 @@ class Cluster:
         jobs = [agent.Job(self.agent(host), argv)
                 for host, argv in commands.items()]
         return dict(zip(commands, agent.wait_all(jobs, timeout, step)))
+
+
+def give_up(first, *others):
+    """End clusters of this process, all of them whatever happens."""
+    try:
+        first.give_up()
+    finally:
+        if others:
+            give_up(*others)
 
 
 def names():

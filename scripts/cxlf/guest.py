@@ -19,6 +19,9 @@ from .qemu import TOP
 SUITE = "trixie"
 PACKAGES = ("busybox-static", "cxl", "daxctl", "qemu-guest-agent",
             "libcxl-dev", "libdaxctl-dev", "uuid-dev")
+# Packages by name that an image has when it is asked for them: commands
+# from these folders, and the libraries that they need.
+COMMAND_DIRS = ("usr/bin", "usr/sbin", "bin", "sbin")
 NOT_NEEDED = ("openssl-provider-legacy", "gcc-14-base", "libc6-dev",
               "linux-libc-dev", "libc-dev-bin", "libcrypt-dev",
               "rpcsvc-proto", "init-system-helpers")
@@ -75,23 +78,53 @@ def _needed(path):
 
 def _library(sysroot, name):
     for folder in LIBRARY_DIRS:
-        path = os.path.join(sysroot, folder, name)
-        if os.path.exists(path):
-            return os.path.realpath(path)
+        # Some packages keep theirs in a folder of their own there.
+        for path in (os.path.join(sysroot, folder, name), *glob.glob(
+                os.path.join(sysroot, folder, "*", name))):
+            if os.path.exists(path):
+                return os.path.realpath(path)
     raise ui.UserError(f"the guests' packages have no {name}; run again "
                        "with --refresh")
 
 
-def _libraries(sysroot, paths):
-    """{name: path} of all libraries that the files need, transitively."""
+def _libraries(sysroot, paths, have=()):
+    """{name: path} of all libraries that the files need, transitively.
+
+    Without those of the names that the image has anyway.
+    """
     found = {}
     todo = list(paths)
     while todo:
         for name in _needed(todo.pop()):
-            if name not in found:
+            if name not in found and name not in have:
                 found[name] = _library(sysroot, name)
                 todo.append(found[name])
     return found
+
+
+def _package(name, refresh):
+    """A package and the libraries it may need, unpacked in the cache."""
+    place = os.path.join(debian.cache_dir("guest"), "package-" + name)
+    if os.path.exists(place) and not refresh:
+        return place
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name):
+        raise ui.UserError(f"--with {name}: not the name of a package")
+    suite = debian.Suite(SUITE)
+    if f"{name}\n" not in suite.query("pkgnames", name):
+        raise ui.UserError(f"--with {name}: no such package in {SUITE}")
+    debs = suite.fetch([dep for dep in suite.closure([name])
+                        if dep == name or dep.startswith("lib")
+                        and not dep.startswith("libpython")])
+    part = place + ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    with ui.Step(f"unpacking {name}") as step:
+        for dep, deb in sorted(debs.items()):
+            step.tick(dep)
+            debian.unpack(deb, os.path.join(
+                part, "asked" if dep == name else "libraries"))
+    shutil.rmtree(place, ignore_errors=True)
+    os.rename(part, place)
+    return place
 
 
 def _digest(*items):
@@ -120,6 +153,41 @@ def _cached(kind, digest, build):
     else:
         os.utime(path)
     return path
+
+
+def _place(name):
+    """Where the guests have a library, below usr/."""
+    return LOADER if name == os.path.basename(LOADER) \
+        else "lib/x86_64-linux-gnu/" + name
+
+
+def _with_package(name, sysroot, refresh):
+    """The layer with a package's commands and what they need besides."""
+    place = _package(name, refresh)
+    asked = os.path.join(place, "asked")
+    have = _libraries(sysroot, [os.path.join(sysroot, path)
+                                for path in COMMANDS])
+    commands = {}
+    for folder in COMMAND_DIRS:
+        for path in glob.glob(os.path.join(asked, folder, "*")):
+            if os.path.isfile(path):
+                commands[os.path.relpath(path, asked)] = path
+    libraries = _libraries(os.path.join(place, "libraries"),
+                           commands.values(), have)
+
+    def build():
+        archive = cpio.Archive()
+        for where, path in sorted(commands.items()):
+            with open(path, "rb") as data:
+                archive.file(where, data.read(), 0o755)
+        for library, path in sorted(libraries.items()):
+            with open(path, "rb") as data:
+                archive.file("usr/" + _place(library), data.read(), 0o755)
+        return archive.bytes()
+
+    return _cached("with-" + name, _digest(
+        __file__, cpio.__file__, *commands.values(), *libraries.values()),
+        build)
 
 
 def _userland(sysroot):
@@ -152,9 +220,7 @@ def _userland(sysroot):
             archive.link(place, "/usr/bin/busybox")
         for name, path in sorted(libraries.items()):
             with open(path, "rb") as data:
-                place = LOADER if name == os.path.basename(LOADER) \
-                    else "lib/x86_64-linux-gnu/" + name
-                archive.file("usr/" + place, data.read(), 0o755)
+                archive.file("usr/" + _place(name), data.read(), 0o755)
         return archive.bytes()
 
     return _cached("userland", _digest(box, __file__, cpio.__file__, *paths,
@@ -244,14 +310,19 @@ def overlay(folder, place):
     return place
 
 
-def image(choice=None, modules=None, refresh=False):
-    """(vmlinuz, [layers], kernel release) of the guests, built as needed."""
+def image(choice=None, modules=None, refresh=False, packages=()):
+    """(vmlinuz, [layers], kernel release) of the guests, built as needed.
+
+    `packages` names Debian packages whose commands the guests have besides.
+    """
     debian.install(("gcc", "libc6-dev", "binutils", "zstd"))
     folder = kernel.obtain(choice, modules, refresh)
     with debian.locked("guest-image"):
         sysroot = _sysroot(refresh)
         # Links such as lib -> usr/lib come first, so the userland leads.
         layers = [_userland(sysroot), _modules(folder), _programs(sysroot)]
+        layers += [_with_package(name, sysroot, refresh)
+                   for name in packages]
     with open(os.path.join(folder, "about.json")) as text:
         version = json.load(text)["version"]
     return os.path.join(folder, "vmlinuz"), layers, version

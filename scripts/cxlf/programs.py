@@ -99,14 +99,25 @@ def await_load(one, goals, step):
         time.sleep(0.02)
 
 
-def await_death(one, host, step):
-    """True once the owner reports that the host died; False after 10 s."""
+def deaths(one, host):
+    """(how often hosts of that number died, its state)."""
+    for item in one.fabric()["hosts"]:
+        if item["host"] == host:
+            return item["deaths"], item["state"]
+    return 0, "unknown"
+
+
+def await_death(one, host, step=None, before=0):
+    """True once the owner reports that the host died; False after 10 s.
+
+    `before`: the deaths that were known already.
+    """
     limit = time.monotonic() + 10
     while time.monotonic() < limit:
-        for item in one.fabric()["hosts"]:
-            if item["host"] == host and item["deaths"] and \
-                    item["state"] != "up":
-                return True
-        step.tick("waiting for the owner to report the death")
+        count, state = deaths(one, host)
+        if count > before and state != "up":
+            return True
+        if step is not None:
+            step.tick("waiting for the owner to report the death")
         time.sleep(0.02)
     return False

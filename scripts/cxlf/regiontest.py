@@ -51,19 +51,20 @@ check-regions --hot "$1" --bulk "$2"
 
 
 def script(bench, host, text, *argv):
-    """Run a shell script in a guest; UserError if it fails."""
+    """Run a shell script in a guest; its output, or UserError."""
     outcome = bench.one.run_all(
         {host: ["sh", "-c", text, "sh", *map(str, argv)]}, 60)[host]
     if outcome[0]:
         raise ui.UserError(
             f"host {host}: status {outcome[0]}: "
             + (outcome[1] + outcome[2]).decode(errors="replace").strip())
+    return outcome[1].decode(errors="replace")
 
 
-def pattern(bench, host, *options):
+def pattern(bench, host, *options, devices=DEVICES):
     """Run the program pattern on both memories; what is wrong."""
     wrong = []
-    for device in DEVICES:
+    for device in devices:
         outcome = bench.one.run_all({host: [
             "pattern", "--dev", device, "--offset", str(OFFSET),
             *map(str, options)]}, 60)[host]

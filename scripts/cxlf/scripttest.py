@@ -8,6 +8,7 @@ import contextlib
 import copy
 import json
 import os
+import random
 import re
 import shutil
 import stat
@@ -16,11 +17,12 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, procs, qemu, traffic, ui
+from . import cluster, cpio, machine, procs, qemu, stress, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
-    "cxl-cluster": ("up", "run", "console", "status", "kill", "down"),
+    "cxl-cluster": ("up", "run", "console", "status", "kill", "restart",
+                    "down"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -124,6 +126,86 @@ def traffic_check():
     return wrong
 
 
+def _shared():
+    """Two hosts that shared pages of BULK as they should."""
+    counters = {"page-fault": 9, "page-mapped": 20, "page-revoked": 8,
+                "message": 16, "read-hit": 0, "write-miss": 0,
+                "bulk-trapped": 0}
+    return {host: dict(counters) for host in (0, 1)}
+
+
+PAGE_FAULTS = (
+    ("a host that never faulted", "host 1 had no page-fault",
+     lambda gain: gain[1].update({"page-fault": 0})),
+    ("a host without a page", "host 0 had no page-mapped",
+     lambda gain: gain[0].update({"page-mapped": 0})),
+    ("no message", "no host counted message",
+     lambda gain: [counters.pop("message") for counters in gain.values()]),
+    ("nothing was taken", "no host counted page-revoked",
+     lambda gain: [counters.pop("page-revoked")
+                   for counters in gain.values()]),
+    ("accesses that were decided", "host 0: read-hit grew by 1",
+     lambda gain: gain[0].update({"read-hit": 1})),
+    ("accesses that were trapped", "host 1: bulk-trapped grew by 3",
+     lambda gain: gain[1].update({"bulk-trapped": 3})),
+)
+
+
+def page_check():
+    """The same for pages, shared and at rest."""
+    wrong = [f"good gains: {fault}"
+             for fault in traffic.check_pages(_shared(), (0, 1))]
+    for name, says, change in PAGE_FAULTS:
+        gain = _shared()
+        change(gain)
+        faults = traffic.check_pages(gain, (0, 1))
+        if not any(says in fault for fault in faults):
+            wrong.append(f"{name}: not '{says}' but {faults}")
+    rest = {0: dict.fromkeys((*traffic.ACCESSES, *traffic.PAGES), 0)}
+    wrong += traffic.check_still(rest, (0,))
+    for name in rest[0]:
+        if not traffic.check_still({0: {**rest[0], name: 1}}, (0,)):
+            wrong.append(f"at rest, {name} may grow")
+    # Pages that nobody had before come without a message.
+    gain = _shared()
+    for counters in gain.values():
+        counters["message"] = counters["page-revoked"] = 0
+    wrong += traffic.check_pages(gain, (0, 1), moved=False)
+    if traffic.check_used(gain, (0, 1)) or not traffic.check_used(
+            {0: {"read-hit": 0}}, (0,)):
+        wrong.append("what is used and what is not are mixed up")
+    return wrong
+
+
+# The journal of the stress test
+
+def journal():
+    """What a dead host had not confirmed is unknown, and nothing else."""
+    wrong = []
+    run = stress.Stress(None, 2, random.Random(1), 1, {})
+    host, known = run.hosts[0], run.journals["BULK"]
+    ok = (0, b'{"ok":true}', b"")
+
+    def batch(check, write):
+        host.batch = stress.Batch("BULK", check, write, 5, None)
+        known.busy.update(slot for slot, _ in check + write)
+
+    batch([], [(1, 11), (2, 12)])
+    if 1 in known.idle() or len(known.idle()) != stress.SLOTS - 2:
+        wrong.append("a slot that is being written is idle")
+    run.finish(host, ok)
+    batch([(2, 12)], [(1, 21), (3, 13)])
+    run.lost(host)
+    if known.seeds != {2: 12} or known.busy or \
+            (known.sure, known.unsure) != (5, 5):
+        wrong.append(f"after a death: {vars(known)}")
+    batch([(2, 12)], [])
+    run.finish(host, (1, b'{"slot":2,"wrong-words":1}', b""))
+    if len(run.faults) != 1 or "host 0" not in run.faults[0]:
+        wrong.append(f"a wrong slot: {run.faults}")
+    return wrong
+
+
 # Command lines
 
 def commands():
@@ -159,6 +241,13 @@ def command_lines():
             (("demo", "--hosts", "1"), "--hosts 1: accepts 2"),
             (("demo", "--hosts", "99", "--qemu", "/bin/true"),
              "--hosts 99: accepts 1 to 62"),
+            (("stress", "--hosts", "1"), "--hosts 1: accepts 2"),
+            (("stress", "--minutes", "0"), "--minutes 0: accepts up to"),
+            (("bench", "--rounds", "0"), "--rounds 0: accepts 1"),
+            (("cxl-cluster", "restart", "--name", "no-such", "0"),
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "up", "--online", "2", "--qemu", "/bin/true"),
+             "--online 2: accepts 0 to 1"),
             (("test", "no-such-stage"), "'no-such-stage' is no stage"),
             (("cxl-cluster", "up", "--hot", "1.5G"), "--hot 1.5G: not a"),
             (("cxl-cluster", "run", "--name", "no-such", "0", "true"),
@@ -188,6 +277,8 @@ def configuration():
             ("--hot", {"hot": machine.GRAIN // 2}),
             ("--bulk", {"bulk": machine.GRAIN // 2}),
             ("--bulk", {"bulk": -machine.GRAIN}),
+            ("--online 2", {"online": [2]}),
+            ("--online", {"online": [0], "bulk": 0}),
             ("--mem", {"mem": 128 << 20}), ("--device", {"device": "nvme"}),
             ("--name", {"name": "a/b"}), ("--name", {"name": ""}),
             ("--name", {"name": ".."}), ("--name", {"name": "n" * 33}),
@@ -441,6 +532,8 @@ def tree():
 
 TESTS = (
     ("the traffic check", traffic_check),
+    ("the check of pages", page_check),
+    ("the journal", journal),
     ("command lines", command_lines),
     ("configuration", configuration),
     ("sources that the user gives", given_sources),

@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_join join;
     struct cxlf_wire_welcome welcome;
     struct cxlf_wire_segment segment;
+    struct cxlf_wire_doorbells doorbells;
     struct cxlf_wire_refuse refuse;
     const void *blob, *payload;
     const char *why = NULL;
@@ -58,11 +59,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case CXLF_WIRE_WELCOME:
         if (cxlf_wire_read_welcome(payload, length, &welcome, &blob, &why)) {
             MUST(welcome.host < CXLF_MAX_HOSTS);
+            MUST(welcome.doorbells <= CXLF_MAX_HOSTS);
             read_blob(blob, welcome.blob);
         }
         break;
     case CXLF_WIRE_SEGMENT:
         cxlf_wire_read_segment(payload, length, &segment, &why);
+        break;
+    case CXLF_WIRE_DOORBELLS:
+        if (cxlf_wire_read_doorbells(payload, length, &doorbells, &why)) {
+            MUST(doorbells.count <= CXLF_WIRE_FDS_MAX);
+            MUST(doorbells.first + doorbells.count <= CXLF_MAX_HOSTS);
+        }
         break;
     case CXLF_WIRE_REFUSE:
         if (cxlf_wire_read_refuse(payload, length, &refuse, &why)) {

@@ -1,11 +1,40 @@
 /*
- * Fuzz: the header of a leaf's segment
+ * Fuzz: the header of a leaf's segment, and the poison records
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "cxlf/directory.h"
+#include "cxlf/poison.h"
 #include "fuzz.h"
+
+/* Whatever the ring has, a reader comes to its end and gets sane records. */
+static void read_poison(const struct cxlf_topology *t, const uint8_t *data,
+                        size_t size)
+{
+    static struct cxlf_fabric fabric;
+    size_t length = size < 16 ? 0 : size - 16;
+    uint64_t cursor, first, got = 0;
+    struct cxlf_poison p;
+    bool lost = false;
+
+    if (!length || length > sizeof(fabric.poison)) {
+        return;
+    }
+    memcpy(&fabric.poisoned, data, 8);
+    memcpy(&first, data + 8, 8);
+    memcpy(fabric.poison, data + 16, length);
+    cursor = first = first & 1 ? fabric.poisoned - (first >> 1) % 64 : first;
+    while (cxlf_poison_next(&fabric, t, &cursor, &p, &lost)) {
+        MUST(++got <= CXLF_POISON_RECORDS);
+        MUST(p.gfam < t->gfams && p.host < t->hosts && p.length);
+        MUST(p.dpa < t->gfam[p.gfam].hot + t->gfam[p.gfam].bulk);
+        MUST(p.length <= t->gfam[p.gfam].hot + t->gfam[p.gfam].bulk - p.dpa);
+    }
+    MUST(cursor == (first > fabric.poisoned ? first : fabric.poisoned));
+    MUST(lost || got == cursor - first);
+    memset(fabric.poison, 0, length);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -42,5 +71,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 claimed >= good.segment.size));
     MUST(ok || why);
     free(bad);
+    read_poison(&directory.topology, data + 4, size - 4);
     return 0;
 }

@@ -198,7 +198,8 @@ static void model_access(Model *m, int host, int line, bool store)
 
 static void test_random(void)
 {
-    Fabric *f = start(3, 2, ",hosts=3,leaves=2,gfams=2", "", "");
+    Fabric *f = start(3, 2, ",hosts=3,leaves=2,gfams=2", "",
+                      CXLF_NEVER_MAPPED);
     g_autofree Model *m = g_new0(Model, 1);
 
     for (int i = 0; i < 6000; i++) {
@@ -268,7 +269,7 @@ static void test_homes(void)
 static void test_bulk(void)
 {
     Fabric *f = start(2, 1, ",hosts=2", "", "");
-    CxlfCounters before = cxlf_counters(f->owner, -1);
+    CxlfCounters before = cxlf_counters(f->owner, -1), delta;
 
     for (int i = 0; i < 100; i++) {
         uint64_t dpa = BULK + g_test_rand_int_range(0, CLASS_SIZE / 8) * 8ull;
@@ -277,8 +278,14 @@ static void test_bulk(void)
         cxlf_store(&f->r[i % 2][0], dpa, value, 8);
         g_assert_cmphex(cxlf_load(&f->r[!(i % 2)][0], dpa, 8), ==, value);
     }
-    cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, -1), before),
-                      CXLF_COUNTERS);
+    delta = cxlf_minus(cxlf_counters(f->owner, -1), before);
+    /* One fault for each access, and for each load a snoop and its answer. */
+    g_assert_cmpint(delta.n[CXLF_PAGE_FAULT], ==, 200);
+    g_assert_cmpint(delta.n[CXLF_PAGE_MAPPED], ==, 200);
+    g_assert_cmpint(delta.n[CXLF_READ_MISS], ==, 100);
+    g_assert_cmpint(delta.n[CXLF_MESSAGE], >=, 200);
+    g_assert_cmpint(delta.n[CXLF_BULK_TRAPPED], ==, 0);
+    g_assert_cmpint(delta.n[CXLF_REFUSAL], ==, 0);
     stop(f);
 }
 
@@ -332,12 +339,13 @@ static void test_dma(void)
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, 1), before[1]),
                       CXLF_READ_MISS, 1, CXLF_READ_HIT, 511,
                       CXLF_BISNP_SENT, 1, CXLF_WRITEBACK, 1, CXLF_COUNTERS);
-    /* And carries it on to BULK, which is not counted. */
+    /* And carries it on to BULK, a page that it then owns. */
     before[0] = cxlf_counters(f->owner, -1);
     edu_dma(b->h, true, b->base + BULK + 0x3000, sizeof(data));
     edu_dma(b->h, false, b->base + BULK + 0x3000, sizeof(data));
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, -1), before[0]),
-                      CXLF_COUNTERS);
+                      CXLF_WRITE_MISS, 1, CXLF_PAGE_FAULT, 1,
+                      CXLF_PAGE_MAPPED, 1, CXLF_COUNTERS);
     g_assert_cmphex(cxlf_load(a, BULK + 0x3100, 8), ==, 0x1020304050607080);
     check_sums(f);
     stop(f);

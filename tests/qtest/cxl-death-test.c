@@ -206,19 +206,20 @@ static void test_kill_starting(void)
  */
 static void hang_up_and_hold(const char *path, const void *data)
 {
-    static struct cxlf_directory d;
+    static PeerFabric f;
+    struct cxlf_directory *d = &f.directory;
     int fd = peer_connect(path);
-    int host = peer_join_directory(fd, -1, &d);
+    int host = peer_join_fabric(fd, -1, &f);
 
     peer_send(fd, CXLF_WIRE_READY, NULL, 0, -1);
     for (int i = 0; i < SHARED; i++) {
-        if (cxlf_access(&d, host, 0, shared_dpa(i), CXLF_STORE) != CXLF_OK) {
+        if (cxlf_access(d, host, 0, shared_dpa(i), CXLF_STORE) != CXLF_OK) {
             _exit(4);
         }
     }
     close(fd);
     for (;;) {
-        cxlf_access(&d, host, 0, shared_dpa(SHARED - 1), CXLF_STORE);
+        cxlf_access(d, host, 0, shared_dpa(SHARED - 1), CXLF_STORE);
     }
 }
 

@@ -69,6 +69,9 @@ static void test_numbers(void)
         { "'host': 4095", "'host' must be -1 (any) to 4094" },
         { "'hosts': -1", "hosts" },
         { "'hosts': 4294967297", "hosts" },
+        { "'on-death': 'burn'", "'on-death' does not accept value 'burn'" },
+        { "'on-death': ''", "'on-death' does not accept value ''" },
+        { "'on-death': 1", "on-death" },
         { "'no-such': 1", "no-such" },
     };
     QTestState *qts = start();
@@ -125,7 +128,7 @@ static void test_frozen(void)
         { "hosts", "3" }, { "leaves", "2" }, { "shards", "2" },
         { "gfams", "2" }, { "hot", "268435456" }, { "bulk", "0" },
         { "host", "1" }, { "socket", "'/x'" }, { "listen", "true" },
-        { "topology", "'/x'" },
+        { "topology", "'/x'" }, { "on-death", "'poison'" },
     };
     QTestState *qts = start();
 
@@ -322,7 +325,7 @@ static void test_join_properties(void)
     static const char *const owners[][2] = {
         { "hosts", "4" }, { "leaves", "1" }, { "shards", "4" },
         { "gfams", "1" }, { "hot", "268435456" }, { "bulk", "0" },
-        { "memdev0", "'m'" },
+        { "memdev0", "'m'" }, { "on-death", "'keep'" },
     };
     g_autofree char *path = cxlf_socket_path();
     QTestState *owner = cxlf_owner_start(path, "");
@@ -399,7 +402,7 @@ static void test_topology_mismatch(void)
         .hosts = 2, .leaves = 2, .shards = 4, .gfams = 2,
         .gfam = { { CLASS_SIZE, CLASS_SIZE, 0 },
                   { CLASS_SIZE, CLASS_SIZE, 1 } },
-        .host_leaf = { 0, 1 },
+        .host_leaf = { 0, 1 }, .tiers = true,
     };
     g_autofree char *path = cxlf_socket_path();
     g_autofree char *file = write_topology(&t);

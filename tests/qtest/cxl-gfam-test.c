@@ -357,7 +357,7 @@ static int pieces(uint64_t at, unsigned size)
 
 static void test_hot_sizes(void)
 {
-    CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
+    CxlfHost *h = cxlf_host_start(NULL, 1, "", CXLF_NEVER_MAPPED);
     CxlfRegion r = cxlf_whole_region(h, 0);
     uint8_t shadow[128] = { 0 }, all[128];
     CxlfCounters before;
@@ -398,11 +398,15 @@ static void test_hot_straddle(void)
                       CXLF_COUNTERS);
     g_assert_cmphex(cxlf_load(&r, 0x103c, 4), ==, 0x55667788);
     g_assert_cmphex(cxlf_load(&r, 0x1040, 4), ==, 0x11223344);
-    /* From HOT into BULK: one line, and no more of the directory. */
+    /*
+     * From HOT into BULK: one line, and the other half is stored to the
+     * front, where it is a fault, and owns the page.
+     */
     cxlf_store(&r, CLASS_SIZE - 4, 0x99aabbccddeeff00, 8);
     g_assert_cmphex(cxlf_load(&r, CLASS_SIZE, 4), ==, 0x99aabbcc);
-    cxlf_assert_delta(cxlf_counters(h->qts, 0), CXLF_WRITE_MISS, 3,
-                      CXLF_READ_HIT, 2, CXLF_COUNTERS);
+    cxlf_assert_delta(cxlf_counters(h->qts, 0), CXLF_WRITE_MISS, 4,
+                      CXLF_READ_HIT, 2, CXLF_PAGE_FAULT, 1,
+                      CXLF_PAGE_MAPPED, 1, CXLF_COUNTERS);
     cxlf_host_stop(h);
 }
 

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include "cxlf-peer.h"
 #include "cxlf-qtest.h"
@@ -21,6 +22,7 @@ typedef struct Owner {
 } Owner;
 
 static const uint8_t uuid[16] = "0123456789abcde";
+static struct cxlf_fabric the_table;    /* what is sent as the table */
 
 /* Begin a join of the QEMU under test, and receive its JOIN. */
 static void begin(Owner *o)
@@ -56,11 +58,13 @@ static void finish(Owner *o, const char *text)
 }
 
 static void send_welcome(Owner *o, uint32_t host, uint32_t segments,
-                         const void *blob, size_t size, uint32_t says)
+                         uint32_t doorbells, const void *blob, size_t size,
+                         uint32_t says)
 {
     g_autofree char *payload = g_malloc0(CXLF_WIRE_PAYLOAD_MAX);
     struct cxlf_wire_welcome w = {
-        .host = host, .segments = segments, .blob = says,
+        .host = host, .segments = segments, .doorbells = doorbells,
+        .blob = says,
     };
 
     memcpy(w.uuid, uuid, sizeof(uuid));
@@ -69,13 +73,13 @@ static void send_welcome(Owner *o, uint32_t host, uint32_t segments,
     peer_send(o->fd, CXLF_WIRE_WELCOME, payload, sizeof(w) + size, -1);
 }
 
-/* A good WELCOME: one leaf, one device, so three segments. */
+/* A good WELCOME: one leaf, one device, so three segments; two hosts. */
 static void welcome(Owner *o)
 {
     char blob[4096];
     size_t size = cxlf_topology_write(&o->t, blob, sizeof(blob));
 
-    send_welcome(o, 0, 3, blob, size, size);
+    send_welcome(o, 0, 3, 2, blob, size, size);
 }
 
 static int new_memfd(uint64_t size)
@@ -123,20 +127,34 @@ static void send_segments(Owner *o, const struct cxlf_fabric *table,
     }
 }
 
-static struct cxlf_fabric good_table(Owner *o)
+/* @count of them, whatever the message @says. */
+static void send_doorbells(Owner *o, uint32_t first, uint32_t says, int count)
 {
-    struct cxlf_fabric table = {
-        .segment = {
-            .magic = CXLF_FABRIC_MAGIC,
-            .version = CXLF_ABI_VERSION,
-            .header_size = sizeof(table),
-            .size = table_size(),
-            .hosts = o->t.hosts,
-        },
-    };
+    struct cxlf_wire_doorbells w = { first, says };
+    int fd[4] = { 0 };
 
-    memcpy(table.segment.uuid, uuid, sizeof(uuid));
-    return table;
+    g_assert_cmpint(count, <=, ARRAY_SIZE(fd));
+    for (int i = 0; i < count; i++) {
+        fd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        g_assert_cmpint(fd[i], >=, 0);
+    }
+    peer_send_many(o->fd, CXLF_WIRE_DOORBELLS, &w, sizeof(w), fd, count);
+    for (int i = 0; i < count; i++) {
+        close(fd[i]);
+    }
+}
+
+static void fill_table(Owner *o, struct cxlf_fabric *table)
+{
+    memset(table, 0, sizeof(*table));
+    table->segment = (struct cxlf_segment) {
+        .magic = CXLF_FABRIC_MAGIC,
+        .version = CXLF_ABI_VERSION,
+        .header_size = sizeof(*table),
+        .size = table_size(),
+        .hosts = o->t.hosts,
+    };
+    memcpy(table->segment.uuid, uuid, sizeof(uuid));
 }
 
 static struct cxlf_leaf good_leaf(Owner *o)
@@ -193,26 +211,35 @@ static void bad_welcomes(Owner *o)
     size_t size;
 
     begin(o);
-    send_welcome(o, 0, 3, blob, 64, 64);
+    send_welcome(o, 0, 3, 2, blob, 64, 64);
     finish(o, "not a device tree blob");
     size = cxlf_topology_write(&o->t, blob, sizeof(blob));
     begin(o);
-    send_welcome(o, 0, 3, blob, size, size - 1);
+    send_welcome(o, 0, 3, 2, blob, size, size - 1);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 0, 3, blob, size, 0);
+    send_welcome(o, 0, 3, 2, blob, size, 0);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 4095, 3, blob, size, size);
+    send_welcome(o, 4095, 3, 2, blob, size, size);
     finish(o, "host number out of range");
     begin(o);
-    send_welcome(o, 2, 3, blob, size, size);
+    send_welcome(o, 2, 3, 2, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
     begin(o);
-    send_welcome(o, 0, 2, blob, size, size);
+    send_welcome(o, 0, 2, 2, blob, size, size);
     finish(o, "impossible number of segments");
     begin(o);
-    send_welcome(o, 0, 4, blob, size, size);
+    send_welcome(o, 0, 4, 2, blob, size, size);
+    finish(o, "WELCOME does not fit the topology");
+    begin(o);
+    send_welcome(o, 0, 3, 0, blob, size, size);
+    finish(o, "impossible number of doorbells");
+    begin(o);
+    send_welcome(o, 0, 3, 4096, blob, size, size);
+    finish(o, "impossible number of doorbells");
+    begin(o);
+    send_welcome(o, 0, 3, 3, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
 }
 
@@ -259,60 +286,123 @@ static void bad_segments(Owner *o)
     close(other[1]);
 }
 
-static void bad_contents(Owner *o)
+static void begin_doorbells(Owner *o)
 {
-    struct cxlf_fabric table = good_table(o);
     struct cxlf_leaf leaf = good_leaf(o);
 
-    table.segment.magic++;
     begin(o);
     welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "fabric segment: its header does not fit");
-    table = good_table(o);
-    table.segment.uuid[3]++;
-    begin(o);
-    welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "fabric segment: its header does not fit");
+    fill_table(o, &the_table);
+    send_segments(o, &the_table, &leaf);
+}
 
-    table = good_table(o);
-    leaf.segment.magic++;
+static void bad_doorbells(Owner *o)
+{
+    struct cxlf_wire_doorbells one = { 0, 1 };
+    int blocking = eventfd(0, EFD_CLOEXEC);
+    int end[2];
+
+    g_assert_cmpint(blocking, >=, 0);
+    g_assert_cmpint(pipe2(end, O_NONBLOCK | O_CLOEXEC), ==, 0);
+    begin_doorbells(o);
+    send_segment(o, CXLF_KIND_FABRIC, 0, table_size(), -1);
+    finish(o, "out of turn");
+    begin_doorbells(o);
+    peer_send(o->fd, CXLF_WIRE_READY, NULL, 0, -1);
+    finish(o, "out of turn");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 2, 0);
+    finish(o, "with 0 descriptors instead of 2");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 2, 1);
+    finish(o, "with 1 descriptors instead of 2");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 2, 3);
+    finish(o, "with 3 descriptors instead of 2");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 0, 0);
+    finish(o, "names no host numbers");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 241, 2);
+    finish(o, "names no host numbers");
+    begin_doorbells(o);
+    send_doorbells(o, 4095, 1, 1);
+    finish(o, "names no host numbers");
+    begin_doorbells(o);
+    send_doorbells(o, 0xffffffff, 2, 2);
+    finish(o, "names no host numbers");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 3, 3);
+    finish(o, "none of this fabric");
+    begin_doorbells(o);
+    send_doorbells(o, 1, 1, 1);
+    finish(o, "none of this fabric");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 1, 1);
+    send_doorbells(o, 0, 1, 1);
+    finish(o, "came twice");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 1, 1);
+    shutdown(o->fd, SHUT_RDWR);
+    finish(o, "closed the connection");
+    begin_doorbells(o);
+    peer_send(o->fd, CXLF_WIRE_DOORBELLS, &one, sizeof(one), blocking);
+    finish(o, "that of host 0 is none");
+    begin_doorbells(o);
+    send_doorbells(o, 0, 1, 1);
+    one.first = 1;
+    peer_send(o->fd, CXLF_WIRE_DOORBELLS, &one, sizeof(one), end[0]);
+    finish(o, "that of host 1 is none");
+    close(blocking);
+    close(end[0]);
+    close(end[1]);
+}
+
+/* A join that is good but for what these segments begin with. */
+static void bad_content(Owner *o, const struct cxlf_leaf *leaf,
+                        const char *text)
+{
     begin(o);
     welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "leaf segment: wrong magic number");
+    send_segments(o, &the_table, leaf);
+    send_doorbells(o, 0, 2, 2);
+    finish(o, text);
+}
+
+static void bad_contents(Owner *o)
+{
+    struct cxlf_leaf leaf = good_leaf(o);
+
+    fill_table(o, &the_table);
+    the_table.segment.magic++;
+    bad_content(o, &leaf, "fabric segment: its header does not fit");
+    fill_table(o, &the_table);
+    the_table.segment.uuid[3]++;
+    bad_content(o, &leaf, "fabric segment: its header does not fit");
+
+    fill_table(o, &the_table);
+    leaf.segment.magic++;
+    bad_content(o, &leaf, "leaf segment: wrong magic number");
     leaf = good_leaf(o);
     leaf.segment.version++;
-    begin(o);
-    welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "leaf segment: made by another ABI version");
+    bad_content(o, &leaf, "leaf segment: made by another ABI version");
     leaf = good_leaf(o);
     leaf.segment.uuid[0]++;
-    begin(o);
-    welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "leaf segment: belongs to another fabric");
+    bad_content(o, &leaf, "leaf segment: belongs to another fabric");
     leaf = good_leaf(o);
     leaf.table[CXLF_LINE_UNIT].entries_offset += 1ull << 40;
-    begin(o);
-    welcome(o);
-    send_segments(o, &table, &leaf);
-    finish(o, "leaf segment: its geometry does not fit");
+    bad_content(o, &leaf, "leaf segment: its geometry does not fit");
 }
 
 /* The same hands can also do it right; and then hang up. */
 static void good_owner(Owner *o)
 {
-    struct cxlf_fabric table = good_table(o);
-    struct cxlf_leaf leaf = good_leaf(o);
     struct cxlf_wire_header h;
     QDict *response;
 
-    begin(o);
-    welcome(o);
-    send_segments(o, &table, &leaf);
+    begin_doorbells(o);
+    send_doorbells(o, 0, 1, 1);
+    send_doorbells(o, 1, 1, 1);
     response = qtest_qmp_receive(o->qts);
     g_assert_true(qdict_haskey(response, "return"));
     qobject_unref(response);
@@ -360,6 +450,7 @@ int main(int argc, char **argv)
     add_owner_test("answers", bad_answers);
     add_owner_test("welcomes", bad_welcomes);
     add_owner_test("segments", bad_segments);
+    add_owner_test("doorbells", bad_doorbells);
     add_owner_test("contents", bad_contents);
     add_owner_test("good", good_owner);
     return g_test_run();

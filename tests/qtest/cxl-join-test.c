@@ -61,6 +61,7 @@ static void test_owners_messages(Fixture *f, const void *data)
     } owners[] = {
         { CXLF_WIRE_WELCOME, sizeof(struct cxlf_wire_welcome) },
         { CXLF_WIRE_SEGMENT, sizeof(struct cxlf_wire_segment) },
+        { CXLF_WIRE_DOORBELLS, sizeof(struct cxlf_wire_doorbells) },
         { CXLF_WIRE_REFUSE, sizeof(struct cxlf_wire_refuse) },
     };
     char zero[512] = { 0 };

@@ -12,29 +12,34 @@
 #include "cxlf-qtest.h"
 
 #define MAGIC   CXLF_WIRE_MAGIC
+#define NOW     CXLF_WIRE_VERSION
 #define JOIN    sizeof(struct cxlf_wire_join)
 
 const PeerBadHeader peer_bad_headers[PEER_BAD_HEADERS] = {
-    { "magic", { 0x12345678, 1, CXLF_WIRE_JOIN, JOIN, 0 },
+    { "magic", { 0x12345678, NOW, CXLF_WIRE_JOIN, JOIN, 0 },
       "not a message of a CXL fabric" },
-    { "version", { MAGIC, 2, CXLF_WIRE_JOIN, JOIN, 0 },
+    { "old", { MAGIC, NOW - 1, CXLF_WIRE_JOIN, JOIN, 0 },
       "another version of the join protocol" },
-    { "type0", { MAGIC, 1, 0, 0, 0 }, "unknown type of message" },
-    { "type7", { MAGIC, 1, 7, 0, 0 }, "unknown type of message" },
-    { "type-max", { MAGIC, 1, 0xffff, 0, 0 }, "unknown type of message" },
-    { "short", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN - 1, 0 },
+    { "new", { MAGIC, NOW + 1, CXLF_WIRE_JOIN, JOIN, 0 },
+      "another version of the join protocol" },
+    { "type0", { MAGIC, NOW, 0, 0, 0 }, "unknown type of message" },
+    { "types", { MAGIC, NOW, CXLF_WIRE_TYPES, 0, 0 },
+      "unknown type of message" },
+    { "type-max", { MAGIC, NOW, 0xffff, 0, 0 }, "unknown type of message" },
+    { "short", { MAGIC, NOW, CXLF_WIRE_JOIN, JOIN - 1, 0 },
       "length does not fit its type" },
-    { "long", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN + CXLF_WIRE_BLOB_MAX + 1, 0 },
+    { "long", { MAGIC, NOW, CXLF_WIRE_JOIN,
+                JOIN + CXLF_WIRE_BLOB_MAX + 1, 0 },
       "length does not fit its type" },
-    { "huge", { MAGIC, 1, CXLF_WIRE_JOIN, 0xffffffff, 0 },
+    { "huge", { MAGIC, NOW, CXLF_WIRE_JOIN, 0xffffffff, 0 },
       "length does not fit its type" },
-    { "wrap", { MAGIC, 1, CXLF_WIRE_JOIN, 0xfffffff0, 0 },
+    { "wrap", { MAGIC, NOW, CXLF_WIRE_JOIN, 0xfffffff0, 0 },
       "length does not fit its type" },
-    { "ready-with-payload", { MAGIC, 1, CXLF_WIRE_READY, 1, 0 },
+    { "ready-with-payload", { MAGIC, NOW, CXLF_WIRE_READY, 1, 0 },
       "length does not fit its type" },
-    { "reserved", { MAGIC, 1, CXLF_WIRE_JOIN, JOIN, 1 },
+    { "reserved", { MAGIC, NOW, CXLF_WIRE_JOIN, JOIN, 1 },
       "a reserved field of the message is not zero" },
-    { "ready-first", { MAGIC, 1, CXLF_WIRE_READY, 0, 0 },
+    { "ready-first", { MAGIC, NOW, CXLF_WIRE_READY, 0, 0 },
       "READY: out of turn" },
 };
 
@@ -114,45 +119,50 @@ bool peer_send_raw(int fd, const void *data, size_t length)
     return send(fd, data, length, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
-void peer_send(int fd, uint16_t type, const void *payload, size_t length,
-               int passed)
+typedef union Control {
+    struct cmsghdr header;      /* for its alignment */
+    char space[CMSG_SPACE(CXLF_WIRE_FDS_MAX * sizeof(int))];
+} Control;
+
+void peer_send_many(int fd, uint16_t type, const void *payload,
+                    size_t length, const int *passed, int count)
 {
     struct cxlf_wire_header header = peer_header(type, length);
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
+    Control control = { 0 };
     struct iovec iov[2] = {
         { .iov_base = &header, .iov_len = sizeof(header) },
         { .iov_base = (void *)payload, .iov_len = length },
     };
     struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
 
-    if (passed >= 0) {
-        struct cmsghdr *c;
+    if (count) {
+        struct cmsghdr *c = &control.header;
 
         message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
-        c = CMSG_FIRSTHDR(&message);
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &passed, sizeof(int));
+        c->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(c), passed, count * sizeof(int));
     }
     g_assert_cmpint(sendmsg(fd, &message, MSG_NOSIGNAL), ==,
                     sizeof(header) + length);
 }
 
+void peer_send(int fd, uint16_t type, const void *payload, size_t length,
+               int passed)
+{
+    peer_send_many(fd, type, payload, length, &passed, passed >= 0);
+}
+
 /* All of @size bytes; false at an end before the first of them. */
-static bool receive_all(int fd, void *data, size_t size, int *passed)
+static bool receive_all(int fd, void *data, size_t size, int *passed,
+                        int *count)
 {
     size_t have = 0;
 
     while (have < size) {
-        union {
-            struct cmsghdr align;
-            char space[CMSG_SPACE(sizeof(int))];
-        } control;
+        Control control;
         struct iovec iov = {
             .iov_base = (char *)data + have, .iov_len = size - have,
         };
@@ -170,9 +180,27 @@ static bool receive_all(int fd, void *data, size_t size, int *passed)
         g_assert_cmpint(got, >, 0);
         c = CMSG_FIRSTHDR(&message);
         if (c && c->cmsg_type == SCM_RIGHTS && passed) {
-            memcpy(passed, CMSG_DATA(c), sizeof(int));
+            g_assert_false(message.msg_flags & MSG_CTRUNC);
+            *count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            memcpy(passed, CMSG_DATA(c), *count * sizeof(int));
         }
         have += got;
+    }
+    return true;
+}
+
+/* @passed has room for CXLF_WIRE_FDS_MAX. */
+static bool receive_many(int fd, struct cxlf_wire_header *h, void *payload,
+                         size_t capacity, int *passed, int *count)
+{
+    *count = 0;
+    if (!receive_all(fd, h, sizeof(*h), passed, count)) {
+        return false;
+    }
+    g_assert_cmphex(h->magic, ==, CXLF_WIRE_MAGIC);
+    g_assert_cmpint(h->length, <=, capacity);
+    if (h->length) {
+        g_assert_true(receive_all(fd, payload, h->length, passed, count));
     }
     return true;
 }
@@ -180,18 +208,15 @@ static bool receive_all(int fd, void *data, size_t size, int *passed)
 bool peer_receive(int fd, struct cxlf_wire_header *h, void *payload,
                   size_t capacity, int *passed)
 {
+    int many[CXLF_WIRE_FDS_MAX], count;
+    bool ok = receive_many(fd, h, payload, capacity, passed ? many : NULL,
+                           &count);
+
     if (passed) {
-        *passed = -1;
+        g_assert_cmpint(count, <=, 1);
+        *passed = count ? many[0] : -1;
     }
-    if (!receive_all(fd, h, sizeof(*h), passed)) {
-        return false;
-    }
-    g_assert_cmphex(h->magic, ==, CXLF_WIRE_MAGIC);
-    g_assert_cmpint(h->length, <=, capacity);
-    if (h->length) {
-        g_assert_true(receive_all(fd, payload, h->length, passed));
-    }
-    return true;
+    return ok;
 }
 
 void peer_expect_end(int fd)
@@ -216,12 +241,12 @@ void peer_expect_refusal(int fd, const char *text)
     peer_expect_end(fd);
 }
 
-/* One SEGMENT; maps it if it is a leaf's and @directory is not NULL. */
-static bool take_segment(int fd, const uint8_t *uuid,
-                         struct cxlf_directory *directory)
+/* One SEGMENT; maps it if it is the table or a leaf, for @fabric. */
+static bool take_segment(int fd, const uint8_t *uuid, PeerFabric *fabric)
 {
     struct cxlf_wire_segment segment;
     struct cxlf_wire_header h;
+    bool writable;
     const char *why;
     int passed;
     void *map;
@@ -230,50 +255,91 @@ static bool take_segment(int fd, const uint8_t *uuid,
         h.type != CXLF_WIRE_SEGMENT || passed < 0) {
         return false;
     }
-    if (directory && segment.kind == CXLF_KIND_LEAF) {
-        map = mmap(NULL, segment.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+    if (fabric && segment.kind != CXLF_KIND_GFAM) {
+        writable = segment.kind == CXLF_KIND_LEAF;
+        map = mmap(NULL, segment.size,
+                   PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
                    passed, 0);
         if (map == MAP_FAILED ||
-            !cxlf_leaf_attach(directory, map, segment.size, segment.index,
-                              uuid, &why)) {
+            (writable && !cxlf_leaf_attach(&fabric->directory, map,
+                                           segment.size, segment.index,
+                                           uuid, &why))) {
             return false;
+        }
+        if (!writable) {
+            fabric->table = map;
         }
     }
     close(passed);
     return true;
 }
 
-int peer_join_directory(int fd, int host, struct cxlf_directory *directory)
+/* All DOORBELLS; keeps those that @fabric has a place for. */
+static bool take_doorbells(int fd, uint32_t doorbells, PeerFabric *fabric)
 {
-    struct cxlf_wire_join join = peer_join();
+    int passed[CXLF_WIRE_FDS_MAX], count;
+    uint32_t next = 0;
+
+    while (next < doorbells) {
+        struct cxlf_wire_doorbells w;
+        struct cxlf_wire_header h;
+
+        if (!receive_many(fd, &h, &w, sizeof(w), passed, &count) ||
+            h.type != CXLF_WIRE_DOORBELLS || w.first != next ||
+            w.count != count) {
+            return false;
+        }
+        for (int i = 0; i < count; i++, next++) {
+            if (fabric && next < ARRAY_SIZE(fabric->doorbell)) {
+                fabric->doorbell[next] = passed[i];
+            } else {
+                close(passed[i]);
+            }
+        }
+    }
+    return next == doorbells;
+}
+
+int peer_welcomed(int fd, PeerFabric *fabric)
+{
     struct cxlf_wire_welcome welcome;
     struct cxlf_wire_header h;
     g_autofree char *payload = g_malloc(CXLF_WIRE_PAYLOAD_MAX);
     const char *why;
 
-    join.host = host;
-    peer_send(fd, CXLF_WIRE_JOIN, &join, sizeof(join), -1);
     if (!peer_receive(fd, &h, payload, CXLF_WIRE_PAYLOAD_MAX, NULL) ||
         h.type != CXLF_WIRE_WELCOME) {
         _exit(3);
     }
     memcpy(&welcome, payload, sizeof(welcome));
-    if (directory &&
+    if (fabric &&
         !cxlf_topology_read(payload + sizeof(welcome), welcome.blob,
-                            &directory->topology, &why)) {
+                            &fabric->directory.topology, &why)) {
         _exit(3);
     }
     for (uint32_t i = 0; i < welcome.segments; i++) {
-        if (!take_segment(fd, welcome.uuid, directory)) {
+        if (!take_segment(fd, welcome.uuid, fabric)) {
             _exit(3);
         }
+    }
+    if (!take_doorbells(fd, welcome.doorbells, fabric)) {
+        _exit(3);
     }
     return welcome.host;
 }
 
+int peer_join_fabric(int fd, int host, PeerFabric *fabric)
+{
+    struct cxlf_wire_join join = peer_join();
+
+    join.host = host;
+    peer_send(fd, CXLF_WIRE_JOIN, &join, sizeof(join), -1);
+    return peer_welcomed(fd, fabric);
+}
+
 int peer_join_as(int fd, int host)
 {
-    return peer_join_directory(fd, host, NULL);
+    return peer_join_fabric(fd, host, NULL);
 }
 
 pid_t peer_fork(const char *path, PeerFunction function, const void *data)

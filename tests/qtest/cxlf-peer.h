@@ -22,7 +22,7 @@ typedef struct PeerBadHeader {
     const char *text;
 } PeerBadHeader;
 
-#define PEER_BAD_HEADERS 12
+#define PEER_BAD_HEADERS 13
 extern const PeerBadHeader peer_bad_headers[PEER_BAD_HEADERS];
 
 /* peer_connect: a connection to the owner at @path; receives time out. */
@@ -34,9 +34,12 @@ int peer_accept(int listener);
 struct cxlf_wire_header peer_header(uint16_t type, uint32_t length);
 struct cxlf_wire_join peer_join(void);
 
-/* peer_send: a whole message, with @fd if it is not negative. */
+/* peer_send: a whole message, with @passed if it is not negative. */
 void peer_send(int fd, uint16_t type, const void *payload, size_t length,
                int passed);
+/* peer_send_many: the same, with @count descriptors. */
+void peer_send_many(int fd, uint16_t type, const void *payload,
+                    size_t length, const int *passed, int count);
 /* peer_send_raw: whatever; false if the other end has hung up. */
 bool peer_send_raw(int fd, const void *data, size_t length);
 
@@ -59,10 +62,17 @@ void peer_expect_end(int fd);
  */
 int peer_join_as(int fd, int host);
 
-/*
- * peer_join_directory: the same, and attach the directory of the fabric.
- */
-int peer_join_directory(int fd, int host, struct cxlf_directory *directory);
+/* A fabric as a raw member has it. */
+typedef struct PeerFabric {
+    struct cxlf_directory directory;
+    const struct cxlf_fabric *table;
+    int doorbell[64];       /* of the first host numbers */
+} PeerFabric;
+
+/* peer_join_fabric: the same, and map the fabric. */
+int peer_join_fabric(int fd, int host, PeerFabric *fabric);
+/* peer_welcomed: what follows JOIN; @fabric may be NULL. */
+int peer_welcomed(int fd, PeerFabric *fabric);
 
 typedef void (*PeerFunction)(const char *path, const void *data);
 /* peer_fork: run @function in a child, which exits with 0 after it. */

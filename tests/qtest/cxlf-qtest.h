@@ -31,6 +31,9 @@
 #define BDF_GFAM(n)     BDF(15 + (n), 0)
 
 /* A host's QEMU, and where its registers and windows are. */
+/* For hosts of which every access to HOT is to be counted. */
+#define CXLF_NEVER_MAPPED " -global dpu-eca.hot-map-after=0"
+
 typedef struct CxlfHost {
     QTestState *qts;
     int number;             /* in the fabric */

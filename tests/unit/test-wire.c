@@ -96,6 +96,33 @@ static void test_segment(void)
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
 }
 
+static void test_doorbells(void)
+{
+    static const struct {
+        struct cxlf_wire_doorbells w;
+        bool good;
+    } some[] = {
+        { { 0, 1 }, true },
+        { { 0, CXLF_WIRE_FDS_MAX }, true },
+        { { CXLF_MAX_HOSTS - 1, 1 }, true },
+        { { 0, 0 }, false },
+        { { 0, CXLF_WIRE_FDS_MAX + 1 }, false },
+        { { CXLF_MAX_HOSTS, 1 }, false },
+        { { CXLF_MAX_HOSTS - 1, 2 }, false },
+        { { UINT32_MAX, 2 }, false },
+        { { 1, UINT32_MAX }, false },
+    };
+    struct cxlf_wire_doorbells out;
+    const char *why;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_assert_true(cxlf_wire_read_doorbells(&some[i].w, sizeof(out), &out,
+                                               &why) == some[i].good);
+    }
+    g_assert_false(cxlf_wire_read_doorbells(&some[0].w, sizeof(out) - 1, &out,
+                                            &why));
+}
+
 static void test_refuse(void)
 {
     struct cxlf_wire_refuse r, out;
@@ -116,6 +143,7 @@ static void test_random(void)
         struct cxlf_wire_join join;
         struct cxlf_wire_welcome welcome;
         struct cxlf_wire_segment segment;
+        struct cxlf_wire_doorbells doorbells;
         struct cxlf_wire_refuse refuse;
         const void *blob;
         const char *why = NULL;
@@ -129,9 +157,15 @@ static void test_random(void)
         }
         if (cxlf_wire_read_welcome(payload, length, &welcome, &blob, &why)) {
             g_assert_cmpuint(welcome.host, <, CXLF_MAX_HOSTS);
+            g_assert_cmpuint(welcome.doorbells, <=, CXLF_MAX_HOSTS);
         }
         if (cxlf_wire_read_segment(payload, length, &segment, &why)) {
             g_assert_cmpuint(segment.kind, <, CXLF_KINDS);
+        }
+        if (cxlf_wire_read_doorbells(payload, length, &doorbells, &why)) {
+            g_assert_cmpuint(doorbells.count, <=, CXLF_WIRE_FDS_MAX);
+            g_assert_cmpuint(doorbells.first + doorbells.count, <=,
+                             CXLF_MAX_HOSTS);
         }
         g_assert_false(cxlf_wire_read_refuse(payload, length, &refuse,
                                              &why));
@@ -144,6 +178,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/header", test_header);
     g_test_add_func("/wire/join", test_join);
     g_test_add_func("/wire/segment", test_segment);
+    g_test_add_func("/wire/doorbells", test_doorbells);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

@@ -455,22 +455,22 @@ enum cxlf_result cxlf_line_event(struct cxlf_directory *d, unsigned host,
            all_steps(d, host, &t, gfam, dpa, event, m);
 }
 
-enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
-                             uint32_t gfam, uint64_t dpa,
-                             enum cxlf_event event)
+enum cxlf_result cxlf_access_move(struct cxlf_directory *d, unsigned host,
+                                  uint32_t gfam, uint64_t dpa,
+                                  enum cxlf_event event,
+                                  struct cxlf_move *m)
 {
     enum cxlf_result result;
     struct cxlf_target t;
-    struct cxlf_move m;
 
     if (!cxlf_find_target(d, CXLF_LINE_UNIT, gfam, dpa, &t)) {
         return CXLF_REFUSED;
     }
     if (is_simple(d, &t)) {
-        return simple_event(d, host, &t, event, &m);
+        return simple_event(d, host, &t, event, m);
     }
     for (unsigned try = 0; try < CXLF_TRIES; try++) {
-        result = all_steps(d, host, &t, gfam, dpa, event, &m);
+        result = all_steps(d, host, &t, gfam, dpa, event, m);
         if (result != CXLF_AGAIN) {
             break;
         }
@@ -479,11 +479,20 @@ enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
             continue;
         }
     }
-    if (m.evicted && t.shard.hosts <= CXLF_EXACT_HOSTS) {
+    if (m->evicted && t.shard.hosts <= CXLF_EXACT_HOSTS) {
         /* So that the way is ready when its set is used next. */
         cxlf_advance(d, t.shard.leaf);
     }
     return result;
+}
+
+enum cxlf_result cxlf_access(struct cxlf_directory *d, unsigned host,
+                             uint32_t gfam, uint64_t dpa,
+                             enum cxlf_event event)
+{
+    struct cxlf_move m;
+
+    return cxlf_access_move(d, host, gfam, dpa, event, &m);
 }
 
 bool cxlf_peek(struct cxlf_directory *d, enum cxlf_kind kind, uint32_t gfam,

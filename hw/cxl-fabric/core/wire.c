@@ -19,6 +19,8 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
             sizeof(struct cxlf_wire_welcome) + CXLF_WIRE_BLOB_MAX },
         [CXLF_WIRE_SEGMENT] = { sizeof(struct cxlf_wire_segment),
             sizeof(struct cxlf_wire_segment) },
+        [CXLF_WIRE_DOORBELLS] = { sizeof(struct cxlf_wire_doorbells),
+            sizeof(struct cxlf_wire_doorbells) },
         [CXLF_WIRE_READY] = { 0, 0 },
         [CXLF_WIRE_REFUSE] = { sizeof(struct cxlf_wire_refuse),
             sizeof(struct cxlf_wire_refuse) },
@@ -30,7 +32,7 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
         *why = "not a message of a CXL fabric (wrong magic number)";
     } else if (h->version != CXLF_WIRE_VERSION) {
         *why = "the other end speaks another version of the join protocol";
-    } else if (h->type < CXLF_WIRE_JOIN || h->type > CXLF_WIRE_LEAVE) {
+    } else if (h->type < CXLF_WIRE_JOIN || h->type >= CXLF_WIRE_TYPES) {
         *why = "unknown type of message";
     } else if (h->length < length[h->type].min ||
                h->length > length[h->type].max) {
@@ -83,6 +85,8 @@ bool cxlf_wire_read_welcome(const void *payload, size_t length,
     } else if (out->segments < 3 ||
                out->segments > 1 + CXLF_MAX_LEAVES + CXLF_MAX_GFAMS) {
         *why = "WELCOME: impossible number of segments";
+    } else if (out->doorbells == 0 || out->doorbells > CXLF_MAX_HOSTS) {
+        *why = "WELCOME: impossible number of doorbells";
     } else if (out->blob == 0 || out->blob > CXLF_WIRE_BLOB_MAX ||
                out->blob != length - sizeof(*out)) {
         *why = "WELCOME: the topology's size does not fit the message";
@@ -112,6 +116,24 @@ bool cxlf_wire_read_segment(const void *payload, size_t length,
     }
     if (out->size == 0 || out->size > CXLF_MAX_HOT + CXLF_MAX_BULK) {
         *why = "SEGMENT has an impossible size";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_doorbells(const void *payload, size_t length,
+                              struct cxlf_wire_doorbells *out,
+                              const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "DOORBELLS has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->count == 0 || out->count > CXLF_WIRE_FDS_MAX ||
+        out->first >= CXLF_MAX_HOSTS ||
+        out->count > CXLF_MAX_HOSTS - out->first) {
+        *why = "DOORBELLS names no host numbers of a fabric";
         return false;
     }
     return true;

@@ -11,7 +11,7 @@
 #ifndef HW_CXLF_ECA_H
 #define HW_CXLF_ECA_H
 
-#include "exec/memattrs.h"
+#include "exec/memory.h"
 #include "qom/object.h"
 #include "hw/cxlf/fabric.h"
 
@@ -23,10 +23,36 @@ CXLFabric *eca_fabric(ECAState *s);
 
 /*
  * eca_attach_gfam: the memory of device @gfam, HOT then BULK, as this process
- * has it mapped; must stay mapped until eca_detach_gfam().  BQL.
+ * has it mapped from descriptor @fd; both must stay until eca_detach_gfam().
+ * BQL.
  */
-void eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory);
+bool eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory, int fd,
+                     Error **errp);
 void eca_detach_gfam(ECAState *s, uint32_t gfam);
+
+/*
+ * eca_front: the mapping of a device's memory that the guest may access,
+ * page by page as the directory permits; NULL with ownership=off.
+ * eca_front_region: the region that shows it, or NULL when it goes.  BQL.
+ */
+void *eca_front(ECAState *s, uint32_t gfam);
+void eca_front_region(ECAState *s, uint32_t gfam, MemoryRegion *mr);
+
+/* eca_is_by_page: HOT is tracked by pages, too; nothing is trapped. */
+bool eca_is_by_page(ECAState *s);
+
+/* eca_is_direct: whether vCPUs see the front at a page.  Any thread. */
+bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa);
+
+/*
+ * eca_window: the guest physical address of a committed decoder's range;
+ * @size 0: it is gone.  BQL.
+ */
+void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
+                hwaddr hpa, uint64_t size);
+
+/* eca_add_recovery_notifier: called after holdings were recovered.  BQL. */
+void eca_add_recovery_notifier(ECAState *s, Notifier *n);
 
 /*
  * eca_read, eca_write: one access of @size bytes (1 to 8) at @dpa of @gfam.

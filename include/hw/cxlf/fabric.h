@@ -53,6 +53,30 @@ uint32_t cxl_fabric_epoch(CXLFabric *f);
 int cxl_fabric_gfam_fd(CXLFabric *f, uint32_t gfam);
 
 /*
+ * cxl_fabric_doorbell_fd: the eventfd that wakes the agent of @host, this
+ * process's own host included; it does not block.  -1 if there is no such
+ * host number.  The descriptor stays the fabric's.  Any thread.
+ *
+ * The owner rings all of them after it has recovered what a dead host held.
+ */
+int cxl_fabric_doorbell_fd(CXLFabric *f, unsigned host);
+
+/* What was poisoned because a host died. */
+typedef struct CXLFabricPoison {
+    uint32_t gfam;
+    uint32_t host;          /* that died */
+    uint64_t dpa, length;   /* bytes; some may have been cleared since */
+} CXLFabricPoison;
+
+/*
+ * cxl_fabric_poison_next: the next record from *@cursor on (0 at first);
+ * false at the end.  If records were overwritten since, *@lost is set and
+ * the cursor moves on.  Any thread.
+ */
+bool cxl_fabric_poison_next(CXLFabric *f, uint64_t *cursor,
+                            CXLFabricPoison *p, bool *lost);
+
+/*
  * cxl_fabric_gfam_take: at most one endpoint of this process may be the
  * view of a GFAM device.  False if it is taken.
  */
