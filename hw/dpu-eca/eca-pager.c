@@ -63,7 +63,7 @@ typedef struct Request {
     bool was_lines;         /* it was demoted on the way */
     bool ready;             /* to be stepped */
     uint32_t gfam;
-    uint64_t dpa;           /* of the first page */
+    uint64_t dpa, end;      /* of the first page, behind the last */
     uint64_t needed;        /* of the one that is needed */
     unsigned order;         /* of the block, in messages */
     unsigned open;          /* parts that are not over */
@@ -133,8 +133,11 @@ struct ECAPager {
     ECAStreams streams;
     unsigned long posting[BITS_TO_LONGS(CXLF_MAX_HOSTS)];
     bool posting_data;
+    bool mapped;                    /* by the last step */
+    uint64_t lost_pages;            /* to be counted */
     uint32_t epoch;
     bool flush_wanted;
+    int64_t now_us;                 /* of this round */
 
     /* Any thread, atomically. */
     bool stop, lost;
@@ -301,6 +304,11 @@ static void flush_run(ECAPager *p)
     }
     trace_eca_run(p->host, run.what, run.writable, run.gfam, run.dpa,
                   run.end - run.dpa);
+    if (run.what == RUN_MAP || run.what == RUN_UNPROTECT) {
+        /* Before who waits for it can look. */
+        count(p, run.gfam, run.dpa, CXLF_PAGE_MAPPED,
+              (run.end - run.dpa) / CXLF_PAGE);
+    }
     switch (run.what) {
     case RUN_MAP:
         ret = !make_exist(d, run.dpa, run.end) ? -ENOMEM :
@@ -361,8 +369,8 @@ static void io_map(void *opaque, uint32_t gfam, uint64_t dpa, bool writable)
     extend_run(p, page->held == CXLF_HELD_SHARED ? RUN_UNPROTECT : RUN_MAP,
                gfam, dpa, writable);
     set_held(p, page, dpa, writable ? CXLF_HELD_OWNED : CXLF_HELD_SHARED);
-    eca_policy_granted(page, now_us());
-    count(p, gfam, dpa, CXLF_PAGE_MAPPED, 1);
+    eca_policy_granted(page, p->now_us);
+    p->mapped = true;
 }
 
 static void io_zap(void *opaque, uint32_t gfam, uint64_t dpa)
@@ -491,8 +499,7 @@ static void restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
 static bool overlap(const Request *r, uint32_t gfam, uint64_t dpa,
                     uint64_t size)
 {
-    return r->gfam == gfam && r->dpa < dpa + size &&
-           dpa < r->dpa + (uint64_t)r->parts * CXLF_PAGE;
+    return r->gfam == gfam && r->dpa < dpa + size && dpa < r->end;
 }
 
 static void forget_sleepers(ECAPager *p, const Request *r)
@@ -588,6 +595,7 @@ static void add_part(ECAPager *p, Request *r, uint64_t dpa,
     Part *part = &r->part[r->parts++];
 
     page->asked = true;
+    r->end = dpa + CXLF_PAGE;
     part->r = (struct cxlf_request) {
         .gfam = r->gfam, .dpa = dpa, .event = event_of(p, r->kind, entry),
     };
@@ -680,7 +688,7 @@ static void part_done(ECAPager *p, Request *r, Part *part)
         return;
     }
     part->over = true;
-    part->mapped = true;
+    part->mapped = p->mapped;
     if (r->kind == ECA_WANT_MAPPED) {
         set_view(p, r->gfam, part->r.dpa, ECA_VIEW_DIRECT);
     } else if (r->fault && r->was_lines) {
@@ -726,6 +734,7 @@ static void step_part(ECAPager *p, Request *r, Part *part)
         if (part->r.phase == CXLF_POST) {
             take_posts(p, part);
         }
+        p->mapped = false;
         switch (cxlf_request_step(&p->agent, &part->r)) {
         case CXLF_MORE:
             break;
@@ -742,6 +751,7 @@ static void step_part(ECAPager *p, Request *r, Part *part)
             break;
         }
     }
+    r->ready |= !part->over;    /* there was no end of it */
 }
 
 static void send_posts(ECAPager *p, const Request *r)
@@ -862,11 +872,11 @@ static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
     ECAPage *page = page_of(p, gfam, dpa);
     bool contested;
 
-    count(p, gfam, dpa, CXLF_PAGE_REVOKED, 1);
+    p->lost_pages++;
     eca_streams_lost(&p->streams, gfam, dpa,
                      p->options.order_min,
                      eca_pages_order(&p->device[gfam].pages, dpa));
-    contested = eca_policy_lost(page, now_us(), p->options.promote_after);
+    contested = eca_policy_lost(page, p->now_us, p->options.promote_after);
     if (dpa < g->hot) {
         set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
     } else if (contested && cxlf_can_promote(p->directory, gfam, dpa)) {
@@ -879,7 +889,7 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
 {
     struct cxlf_snoop step[1 << CXLF_MAX_ORDER];
     unsigned hosts = p->directory->topology.hosts, steps = 0;
-    int64_t now = now_us(), later = 0;
+    int64_t now = p->now_us, later = 0;
 
     for (unsigned i = 0; i < 1u << s->order; i++) {
         uint64_t dpa = s->dpa + (uint64_t)i * CXLF_PAGE;
@@ -904,6 +914,10 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
         }
     }
     flush_run(p);
+    if (p->lost_pages) {
+        count(p, s->gfam, s->dpa, CXLF_PAGE_REVOKED, p->lost_pages);
+        p->lost_pages = 0;
+    }
     for (unsigned i = 0; i < steps; i++) {
         unsigned tries = 0;
 
@@ -1197,6 +1211,7 @@ static void *pager_thread(void *opaque)
     rcu_register_thread();
     while (!qatomic_read(&p->stop)) {
         wait_for_work(p);
+        p->now_us = now_us();
         do_work(p);
         while (eca_uffd_next(&p->uffd, &fault)) {
             take_fault(p, &fault);
@@ -1254,6 +1269,12 @@ static void release_device(ECAPager *p, uint32_t gfam)
         qemu_mutex_unlock(&p->page_lock[i]);
     }
     eca_uffd_zap(d->front, d->size);
+    if (d->ram != RAM_ADDR_INVALID && first_cpu) {
+        DropCode *all = g_new(DropCode, 1);
+
+        *all = (DropCode) { .from = d->ram, .size = d->size };
+        async_run_on_cpu(first_cpu, drop_code, RUN_ON_CPU_HOST_PTR(all));
+    }
 }
 
 static void release_all(void *opaque)
