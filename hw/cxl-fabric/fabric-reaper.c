@@ -165,7 +165,7 @@ bool cxl_fabric_start_reaper(CXLFabric *f, void (*report)(void *opaque),
         return false;
     }
     QLIST_INIT(&r->wards);
-    r->report = qemu_bh_new(report, f);
+    r->report = qemu_bh_new_guarded(report, f, NULL);
     f->reaper = r;
     qemu_thread_create(&r->thread, "cxlf-reaper", reap, f,
                        QEMU_THREAD_JOINABLE);

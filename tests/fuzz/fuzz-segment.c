@@ -24,7 +24,10 @@ static void read_poison(const struct cxlf_topology *t, const uint8_t *data,
     memcpy(&fabric.poisoned, data, 8);
     memcpy(&first, data + 8, 8);
     memcpy(fabric.poison, data + 16, length);
-    cursor = first = first & 1 ? fabric.poisoned - (first >> 1) % 64 : first;
+    if (first >> 56 != 0xff) {
+        first = fabric.poisoned - first % 128;  /* not far from the end */
+    }
+    cursor = first;
     while (cxlf_poison_next(&fabric, t, &cursor, &p, &lost)) {
         MUST(++got <= CXLF_POISON_RECORDS);
         MUST(p.gfam < t->gfams && p.host < t->hosts && p.length);
