@@ -718,21 +718,21 @@ static void part_lines(ECAPager *p, Request *r, Part *part)
 static void take_posts(ECAPager *p, Part *part)
 {
     unsigned hosts = p->directory->topology.hosts;
-    struct cxlf_line entry;
 
     CXLF_FOR_EACH_HOST(host, part->r.to_post, hosts) {
         set_bit(host, p->posting);
     }
+    p->posting_data = part->r.event == CXLF_LOAD;
     part->r.to_post = 0;
-    p->posting_data = peek(p, part->r.gfam, part->r.dpa, &entry) &&
-                      entry.state == CXLF_E_S;
+    part->r.phase = CXLF_AWAIT;
 }
 
 static void step_part(ECAPager *p, Request *r, Part *part)
 {
     for (unsigned i = 0; i < STEPS && !part->over; i++) {
-        if (part->r.phase == CXLF_POST) {
+        if (part->r.phase == CXLF_POST && part->r.to_post) {
             take_posts(p, part);
+            return;         /* nobody can have answered yet */
         }
         p->mapped = false;
         switch (cxlf_request_step(&p->agent, &part->r)) {
@@ -1163,7 +1163,8 @@ static void clear_doorbell(int fd)
     (void)!read(fd, &n, sizeof(n));
 }
 
-static void wait_for_work(ECAPager *p)
+/* Returns whether there are faults. */
+static bool wait_for_work(ECAPager *p)
 {
     int doorbell = cxl_fabric_doorbell_fd(p->fabric, p->host);
     struct pollfd fds[] = {
@@ -1177,7 +1178,7 @@ static void wait_for_work(ECAPager *p)
     };
 
     if (ppoll(fds, ARRAY_SIZE(fds), us < 0 ? NULL : &limit, NULL) <= 0) {
-        return;
+        return false;
     }
     if (fds[1].revents) {
         clear_doorbell(doorbell);
@@ -1185,6 +1186,7 @@ static void wait_for_work(ECAPager *p)
     if (fds[2].revents) {
         event_notifier_test_and_clear(&p->kick);
     }
+    return fds[0].revents;
 }
 
 /* A host has died: what was waited for may be over. */
@@ -1210,10 +1212,11 @@ static void *pager_thread(void *opaque)
 
     rcu_register_thread();
     while (!qatomic_read(&p->stop)) {
-        wait_for_work(p);
+        bool faults = wait_for_work(p);
+
         p->now_us = now_us();
         do_work(p);
-        while (eca_uffd_next(&p->uffd, &fault)) {
+        while (faults && eca_uffd_next(&p->uffd, &fault)) {
             take_fault(p, &fault);
         }
         take_wants(p);
