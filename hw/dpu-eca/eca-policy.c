@@ -74,6 +74,19 @@ static bool goes_on(const ECAStream *one, uint32_t gfam, uint64_t dpa,
             (one->order > min && dpa == one->next - CXLF_PAGE));
 }
 
+/* A new block takes the place of older ones of the same pages. */
+static void forget_overlaps(ECAStreams *s, const ECAStream *new)
+{
+    for (unsigned i = 0; i < ECA_STREAMS; i++) {
+        ECAStream *one = &s->stream[i];
+
+        if (one != new && one->gfam == new->gfam && one->dpa < new->next &&
+            new->dpa < one->next) {
+            *one = (ECAStream) { 0 };
+        }
+    }
+}
+
 unsigned eca_streams_fault(ECAStreams *s, uint32_t gfam, uint64_t dpa,
                            unsigned min, unsigned max, uint8_t *learned)
 {
@@ -107,6 +120,7 @@ unsigned eca_streams_fault(ECAStreams *s, uint32_t gfam, uint64_t dpa,
     stream->used_up = false;
     stream->dpa = dpa & ~((CXLF_PAGE << stream->order) - 1ull);
     stream->next = stream->dpa + (CXLF_PAGE << stream->order);
+    forget_overlaps(s, stream);
     return stream->order;
 }
 
