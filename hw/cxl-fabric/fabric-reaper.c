@@ -63,7 +63,7 @@ struct CXLFabricReaper {
 
 static void free_ward(CXLFabricWard *w)
 {
-    QLIST_REMOVE(w, next);
+    QLIST_SAFE_REMOVE(w, next);
     close(w->pidfd);
     g_free(w);
 }
@@ -187,6 +187,7 @@ void cxl_fabric_stop_reaper(CXLFabric *f)
     event_notifier_set(&r->wake);
     qemu_thread_join(&r->thread);
     QLIST_FOREACH_SAFE(w, &r->wards, next, following) {
+        QLIST_SAFE_REMOVE(w, next);     /* the list goes with the reaper */
         if (w->state == WARD_GONE) {
             free_ward(w);
         }
