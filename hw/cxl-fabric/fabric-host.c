@@ -27,6 +27,7 @@ int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid)
         if (h->state == CXLF_HOST_FREE) {
             h->pid = pid;
             h->incarnation++;
+            cxl_fabric_forget_copies(f, i);
             cxl_fabric_set_host(f, i, CXLF_HOST_JOINING);
             return i;
         }

@@ -40,6 +40,7 @@ typedef struct CXLFabricSegment {
 typedef struct CXLFabricPeer CXLFabricPeer;
 typedef struct CXLFabricReaper CXLFabricReaper;
 typedef struct CXLFabricWard CXLFabricWard;
+typedef struct CXLFabricBulkChange CXLFabricBulkChange;
 
 /* What the reaper has recovered from a dead host. */
 typedef struct CXLFabricRecovered {
@@ -58,6 +59,8 @@ struct CXLFabric {
     uint32_t grain, line_entries, ways;
     uint64_t hot, bulk;
     bool has_bulk;
+    bool has_bulk_mode;
+    CxlFabricBulkMode bulk_mode;
     int32_t want_host;
     bool has_on_death;
     CxlFabricOnDeath on_death;
@@ -70,6 +73,7 @@ struct CXLFabric {
     struct cxlf_directory directory;
     struct cxlf_fabric *table;      /* read-only in a member */
     int *doorbell;                  /* eventfds, of each host number */
+    int owner_fd;                   /* member: of the channel */
     CXLFabricReaper *reaper;        /* of an owner that others can join */
 
     /*
@@ -88,6 +92,9 @@ struct CXLFabric {
     uint32_t gfam_taken;            /* a bit for each device */
     bool lost;                      /* read by any thread */
     NotifierList lost_notifiers;
+    CXLFabricBulkChange *bulk_change;       /* of the mode, under way */
+    int64_t conflicts_ns;
+    uint64_t conflicts_left_out;
     QIOChannelSocket *channel;      /* member: to the owner */
     guint watch;
     QIONetListener *listener;       /* owner */
@@ -123,6 +130,12 @@ void cxl_fabric_ring_all(CXLFabric *f);
 int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid);
 void cxl_fabric_set_host(CXLFabric *f, int host, enum cxlf_host_state state);
 void cxl_fabric_free_host(CXLFabric *f, int host);
+
+/* fabric-bulk.c: BULK that is coherent by software */
+uint32_t cxl_fabric_first_bulk_mode(CXLFabric *f);
+void cxl_fabric_forget_copies(CXLFabric *f, int host);
+void cxl_fabric_stop_bulk_change(CXLFabric *f);
+CxlFabricBulkModeList *cxl_fabric_list_bulk_modes(CXLFabric *f);
 
 /* fabric-owner.c */
 bool cxl_fabric_listen(CXLFabric *f, Error **errp);

@@ -302,6 +302,7 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
         goto fail;
     }
     qio_channel_set_blocking(QIO_CHANNEL(f->channel), false, NULL);
+    qatomic_set(&f->owner_fd, f->channel->fd);
     f->watch = qio_channel_add_watch(QIO_CHANNEL(f->channel),
                                      G_IO_IN | G_IO_HUP, on_owner, f, NULL);
     trace_cxl_fabric_joined(cxl_fabric_id(f), f->self);
@@ -325,6 +326,7 @@ void cxl_fabric_leave(CXLFabric *f)
     }
     /* Also after a join that failed half-way, or the owner would fence. */
     cxl_fabric_send(f->channel, CXLF_WIRE_LEAVE, NULL, 0, NULL, 0, NULL);
+    qatomic_set(&f->owner_fd, -1);
     qio_channel_close(QIO_CHANNEL(f->channel), NULL);
     object_unref(OBJECT(f->channel));
     f->channel = NULL;

@@ -33,6 +33,7 @@ static void topology_from_properties(CXLFabric *f, uint32_t default_hosts)
             .hot = f->hot ? f->hot : 256 * MiB,
             .bulk = f->has_bulk ? f->bulk : 256 * MiB,
             .leaf = i % t->leaves,
+            .software = f->bulk_mode == CXL_FABRIC_BULK_MODE_SOFTWARE,
         };
     }
     for (uint32_t i = 0; i < MIN(t->hosts, CXLF_MAX_HOSTS); i++) {
@@ -47,7 +48,8 @@ static const char *owners_property(CXLFabric *f)
            f->shards ? "shards" : f->gfams ? "gfams" :
            f->grain ? "grain" : f->line_entries ? "line-entries" :
            f->ways ? "ways" : f->has_tiers ? "tiers" :
-           f->hot ? "hot" : f->has_bulk ? "bulk" : NULL;
+           f->hot ? "hot" : f->has_bulk ? "bulk" :
+           f->has_bulk_mode ? "bulk-mode" : NULL;
 }
 
 static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
@@ -134,6 +136,7 @@ static bool check_socket(CXLFabric *f, Error **errp)
 
 static void drop(CXLFabric *f)
 {
+    cxl_fabric_stop_bulk_change(f);
     cxl_fabric_drop_segments(f);
     cxl_fabric_drop_doorbells(f);
     cxl_fabric_drop_poison(f);
@@ -363,6 +366,21 @@ static void set_on_death(Object *obj, int value, Error **errp)
     }
 }
 
+static int get_bulk_mode(Object *obj, Error **errp)
+{
+    return CXL_FABRIC(obj)->bulk_mode;
+}
+
+static void set_bulk_mode(Object *obj, int value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->bulk_mode = value;
+        f->has_bulk_mode = true;
+    }
+}
+
 static void check_memdev(const Object *obj, const char *name, Object *value,
                          Error **errp)
 {
@@ -374,6 +392,7 @@ static void on_exit_process(Notifier *n, void *data)
 {
     CXLFabric *f = container_of(n, CXLFabric, exit);
 
+    cxl_fabric_stop_bulk_change(f);
     cxl_fabric_unlisten(f);
     cxl_fabric_leave(f);
 }
@@ -384,6 +403,7 @@ static void cxl_fabric_init(Object *obj)
 
     f->want_host = -1;
     f->self = -1;
+    f->owner_fd = -1;
     qemu_mutex_init(&f->lock);
     notifier_list_init(&f->lost_notifiers);
     QLIST_INIT(&f->peers);
@@ -443,6 +463,11 @@ static void add_properties(ObjectClass *oc)
                               (void *)1);
     object_class_property_set_description(oc, "bulk",
         "BULK bytes of each GFAM device (owner only)");
+    object_class_property_add_enum(oc, "bulk-mode", "CxlFabricBulkMode",
+                                   &CxlFabricBulkMode_lookup, get_bulk_mode,
+                                   set_bulk_mode);
+    object_class_property_set_description(oc, "bulk-mode",
+        "How BULK is kept coherent at first (owner only)");
     object_class_property_add(oc, "host", "int32", get_host, set_host, NULL,
                               NULL);
     object_class_property_set_description(oc, "host",

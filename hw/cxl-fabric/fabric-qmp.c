@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl-fabric.h"
+#include "cxlf/copies.h"
 #include "fabric-internal.h"
 
 QEMU_BUILD_BUG_ON((int)CXL_FABRIC_HOST_STATE_RECOVERING !=
@@ -122,6 +123,9 @@ static CxlFabricInfo *describe(CXLFabric *f)
         info->hot += t->gfam[i].hot;
         info->bulk += t->gfam[i].bulk;
     }
+    info->bulk_mode = cxl_fabric_list_bulk_modes(f);
+    info->bulk_mode_changing = CXLF_BULK_MODE(cxl_fabric_bulk_mode(f)) !=
+                               CXLF_BULK_WANTED(cxl_fabric_bulk_mode(f));
     info->self = f->self;
     info->hosts = hosts(f);
     info->directory = directory(f);

@@ -45,6 +45,7 @@ static bool create_table(CXLFabric *f, Error **errp)
         .size = s->size,
         .hosts = f->directory.topology.hosts,
     };
+    f->table->bulk_mode = cxl_fabric_first_bulk_mode(f);
     memcpy(f->table->segment.uuid, f->uuid.data, 16);
     /* Only this mapping can write; kernels before 5.1 lack the seal. */
     fcntl(s->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);

@@ -59,6 +59,16 @@ bool cxl_fabric_is_up(CXLFabric *f)
     return !qatomic_read(&f->lost);
 }
 
+int cxl_fabric_owner_fd(CXLFabric *f)
+{
+    return f->kind == CXL_FABRIC_MEMBER ? qatomic_read(&f->owner_fd) : -1;
+}
+
+void cxl_fabric_hung_up(CXLFabric *f)
+{
+    qatomic_set(&f->lost, true);
+}
+
 struct cxlf_directory *cxl_fabric_directory(CXLFabric *f)
 {
     return &f->directory;

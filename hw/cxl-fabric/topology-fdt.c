@@ -62,6 +62,24 @@ static bool see(Seen *seen, uint32_t number, uint32_t limit)
     return true;
 }
 
+/* May be left out: coherent. */
+static bool read_bulk_mode(const void *fdt, int node, uint32_t *software,
+                           const char **why)
+{
+    int length;
+    const char *mode = fdt_getprop(fdt, node, "bulk-mode", &length);
+
+    if (!mode || (length == sizeof("coherent") &&
+                  !memcmp(mode, "coherent", length))) {
+        *software = 0;
+        return true;
+    }
+    *why = "topology: gfam@N: 'bulk-mode' must be \"coherent\" or "
+           "\"software\"";
+    *software = 1;
+    return length == sizeof("software") && !memcmp(mode, "software", length);
+}
+
 static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
                       Seen seen[3], const char **why)
 {
@@ -82,7 +100,8 @@ static bool read_node(const void *fdt, int node, struct cxlf_topology *t,
         return see(&seen[1], number, CXLF_MAX_GFAMS) &&
                get_u32(fdt, node, "leaf", &t->gfam[number].leaf) &&
                get_u64(fdt, node, "hot-size", &t->gfam[number].hot) &&
-               get_u64(fdt, node, "bulk-size", &t->gfam[number].bulk);
+               get_u64(fdt, node, "bulk-size", &t->gfam[number].bulk) &&
+               read_bulk_mode(fdt, node, &t->gfam[number].software, why);
     }
     if (is_node(name, "host")) {
         *why = "topology: host@N: 'reg' must be 0 to ffe (4094), each once, "
@@ -195,6 +214,10 @@ static int write_nodes(const struct cxlf_topology *t, void *fdt)
                                                  t->gfam[i].hot);
         error = error ? error : fdt_property_u64(fdt, "bulk-size",
                                                  t->gfam[i].bulk);
+        if (t->gfam[i].software) {
+            error = error ? error : fdt_property_string(fdt, "bulk-mode",
+                                                        "software");
+        }
         error = error ? error : fdt_end_node(fdt);
     }
     for (uint32_t i = 0; i < t->hosts && !error; i++) {

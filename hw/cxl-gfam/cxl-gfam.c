@@ -148,6 +148,7 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
         cxl_doe_cdat_init(&ct3d->cxl_cstate, &error_abort);
     }
     pcie_cap_flr_init(dev);
+    gfam_poison_init(s);
     gfam_view_init(s);
     gfam_hdm_init(s);
     trace_gfam_realize(s->gfam, s->hot, s->bulk);
@@ -166,6 +167,7 @@ static void gfam_exit(PCIDevice *dev)
 
     gfam_hdm_exit(s);
     gfam_view_exit(s);
+    gfam_poison_exit(s);
     CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
     host_memory_backend_set_mapped(CXL_TYPE3(s)->hostvmem, false);
     release(s);
@@ -192,6 +194,7 @@ static void gfam_reset(DeviceState *dev)
     CXL_GFAM_GET_CLASS(s)->parent_reset(dev);
     pbr_add_bi_capability(&CXL_TYPE3(s)->cxl_cstate, PBR_CAP_BI_DECODER);
     drop_sanitize(s);
+    gfam_poison_reset(s);
 }
 
 /* The write of Clear Poison goes through the agent like any other. */
@@ -199,7 +202,11 @@ static bool gfam_set_cacheline(CXLType3Dev *ct3d, uint64_t dpa,
                                uint8_t *data)
 {
     CXLGFAM *s = CXL_GFAM(ct3d);
+    bool written;
 
+    if (!gfam_poison_clear(s, dpa, data, &written) || written) {
+        return written;
+    }
     for (int i = 0; i < CXLF_LINE; i += 8) {
         if (eca_write(s->eca, s->gfam, dpa + i, ldq_le_p(data + i), 8,
                       MEMTXATTRS_UNSPECIFIED) != MEMTX_OK) {

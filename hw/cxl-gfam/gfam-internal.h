@@ -38,6 +38,8 @@ typedef struct GFAMWindow {
     MemoryRegion *mapped;   /* that lies over @trap, or NULL */
 } GFAMWindow;
 
+typedef struct GFAMPoison GFAMPoison;
+
 struct CXLGFAM {
     CXLType3Dev parent_obj;
 
@@ -56,6 +58,7 @@ struct CXLGFAM {
     GFAMWindow window[CXL_HDM_DECODER_COUNT];
     Notifier path_notifier;
     Notifier lost_notifier;
+    GFAMPoison *poison;
     void (*type3_reg_write)(void *opaque, hwaddr offset, uint64_t value,
                             unsigned size);
 };
@@ -81,6 +84,23 @@ extern const MemoryRegionOps gfam_trap_ops;
 void gfam_view_init(CXLGFAM *s);
 void gfam_view_exit(CXLGFAM *s);
 void gfam_view_init_window(GFAMWindow *w);
+
+/* gfam-poison.c: poison in the device's list and events */
+void gfam_poison_init(CXLGFAM *s);
+void gfam_poison_exit(CXLGFAM *s);
+
+/* gfam_poison_reset: after every reset, which makes the commands anew. */
+void gfam_poison_reset(CXLGFAM *s);
+
+/* gfam_poison_poll: take new records of the fabric.  Main loop, BQL. */
+void gfam_poison_poll(CXLGFAM *s);
+
+/*
+ * gfam_poison_clear: Clear Poison of the line at @dpa.  If it is poisoned,
+ * @data is written (*@written), and the unit is cleared with its last line.
+ */
+bool gfam_poison_clear(CXLGFAM *s, uint64_t dpa, const uint8_t *data,
+                       bool *written);
 
 /* gfam-cdat.c */
 int gfam_build_cdat(CDATSubHeader ***table, void *priv);

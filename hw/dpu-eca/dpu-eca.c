@@ -171,6 +171,8 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 
     if (aligned >= ECA_COUNTER) {
         value = read_counter(s, (aligned - ECA_COUNTER) / 8);
+    } else if (aligned >= ECA_COPY && aligned < ECA_COPY_END) {
+        value = eca_copy_read(s, aligned);
     } else if (aligned >= ECA_GFAM) {
         value = read_gfam(s, aligned - ECA_GFAM);
     } else {
@@ -182,8 +184,10 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 static void eca_bar_write(void *opaque, hwaddr addr, uint64_t value,
                           unsigned size)
 {
-    qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: write to read-only register "
-                  "0x%" HWADDR_PRIx "\n", addr);
+    if (!eca_copy_write(opaque, addr, value, size)) {
+        qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: write to read-only register "
+                      "0x%" HWADDR_PRIx "\n", addr);
+    }
 }
 
 static const MemoryRegionOps eca_bar_ops = {
@@ -307,7 +311,7 @@ static bool start_pager(ECAState *s, Error **errp)
     };
 
     if (!s->ownership) {
-        return true;
+        return eca_copy_unable(s, errp);
     }
     if (!eca_park_init(errp)) {
         return false;
@@ -389,6 +393,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
                      NULL);
     }
     memset(s->locked, 0, s->vcpus * sizeof(*s->locked));
+    memset(&s->copy, 0, sizeof(s->copy));
 }
 
 static const VMStateDescription vmstate_eca = {

@@ -23,8 +23,12 @@
 #include "eca-internal.h"
 #include "trace.h"
 
-/* Rounds of CXLF_TRIES for who cannot leave and come back (DMA, qtest). */
-#define DMA_ROUNDS 4096
+/*
+ * Rounds of CXLF_TRIES for who cannot leave and come back (DMA, qtest),
+ * before it waits: a page may be between lines and ownership for as long as
+ * the agent that changes it stands still.
+ */
+#define DMA_ROUNDS 64
 
 /*
  * Whether this is the access of a vCPU itself, and not DMA that some device
@@ -155,6 +159,15 @@ static Attempt attempt_line(ECAState *s, uint32_t gfam, uint64_t dpa,
     }
 }
 
+static void wait_a_little(ECAState *s)
+{
+    if (s->pager) {
+        eca_pager_wait(s->pager);
+    } else {
+        g_usleep(1000);
+    }
+}
+
 /* One unit: a line, or the page that it is tracked by. */
 static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
                          enum cxlf_event event, MemTxAttrs attrs)
@@ -180,10 +193,8 @@ static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
             }
             restart_instruction(s);
         }
-        if (attempt == LATER) {
-            eca_pager_wait(s->pager);
-        } else if (++rounds == DMA_ROUNDS) {
-            return false;
+        if (attempt == LATER || ++rounds % DMA_ROUNDS == 0) {
+            wait_a_little(s);
         }
     }
 }
@@ -202,8 +213,8 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
     }
     if (dpa >= g->hot) {
         count(s, gfam, dpa, CXLF_BULK_TRAPPED);
-        if (!s->pager) {
-            return true;
+        if (!s->pager || eca_soft_is_on(eca_pager_soft(s->pager), gfam)) {
+            return true;        /* past the copies, as a device can */
         }
     }
     return acquire_unit(s, gfam, dpa, event, attrs) &&

@@ -13,6 +13,9 @@
 #include "eca-internal.h"
 #include "trace.h"
 
+/* Rounds of CXLF_TRIES for Clear Poison, which cannot come back. */
+#define CLEAR_ROUNDS 4096
+
 typedef struct ECAFailWindow {
     ECAState *agent;
     uint32_t gfam;
@@ -140,6 +143,22 @@ void eca_fail_raise(ECAState *s, uint32_t gfam, uint64_t dpa)
 bool eca_fail_is_taken(CPUState *cpu)
 {
     return eca_mce_is_taken(cpu);
+}
+
+bool eca_clear_poison(ECAState *s, enum cxlf_kind kind, uint32_t gfam,
+                      uint64_t dpa)
+{
+    struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
+    enum cxlf_result result = CXLF_AGAIN;
+    struct cxlf_move move;
+
+    for (int i = 0; i < CLEAR_ROUNDS && result == CXLF_AGAIN; i++) {
+        result = kind == CXLF_PAGE_UNIT ?
+            cxlf_page_event(d, s->host, gfam, dpa, CXLF_CLEAR, &move) :
+            cxlf_line_event(d, s->host, gfam, dpa, CXLF_CLEAR, &move);
+    }
+    trace_eca_clear_poison(s->host, gfam, dpa, result);
+    return result == CXLF_OK;
 }
 
 CPUState *eca_fail_cpu(uint32_t thread_id)

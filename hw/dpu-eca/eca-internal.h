@@ -29,6 +29,12 @@ typedef struct ECAHeld {
     uint64_t dpa;
 } ECAHeld;
 
+/* The registers of commands for private copies. */
+typedef struct ECACopyCommand {
+    uint64_t dpa, length;
+    uint32_t gfam, command, status, lines;
+} ECACopyCommand;
+
 struct ECAState {
     PCIDevice parent_obj;
 
@@ -41,6 +47,7 @@ struct ECAState {
     uint8_t *front[CXLF_MAX_GFAMS];     /* NULL: no page ownership */
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
+    ECACopyCommand copy;        /* registers */
     ECAPager *pager;            /* NULL: no page ownership */
     ECAHeld held[2];            /* pages kept during a trapped access */
     unsigned holds;
@@ -54,6 +61,13 @@ struct ECAState {
     uint32_t grain_min, grain_max;
     uint32_t hot_map_after, promote_after, precise_quota;
 };
+
+/* eca-commands.c: commands for private copies, in BAR 0.  BQL. */
+uint64_t eca_copy_read(ECAState *s, hwaddr offset);
+bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value,
+                    unsigned size);
+/* eca_copy_unable: this host has no pager, so it can make no copies. */
+bool eca_copy_unable(ECAState *s, Error **errp);
 
 /* dpu-eca.c */
 /* eca_needs_kernel_faults: whether the kernel itself accesses the front. */

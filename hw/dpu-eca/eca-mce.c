@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "system/hw_accel.h"
 #include "cpu.h"
 #include "eca-fail.h"
 

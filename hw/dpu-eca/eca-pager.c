@@ -25,6 +25,7 @@
 #include "eca-pager.h"
 #include "eca-park.h"
 #include "eca-policy.h"
+#include "eca-soft.h"
 #include "eca-tcg.h"
 #include "eca-uffd.h"
 #include "trace.h"
@@ -35,6 +36,7 @@
 #define PARK_US         20000   /* how often sleepers are looked at */
 /* Steps of one page in a row that are only lost races. */
 #define STEPS           64
+#define EVICTIONS       256     /* at a time, when the mode changes */
 
 typedef struct Want {
     ECAWantKind kind;
@@ -114,6 +116,8 @@ struct ECAPager {
     QemuThread thread;
     EventNotifier kick;             /* by threads of this process */
     ECAUffd uffd;
+    ECASoft *soft;
+    ECASoftIO soft_io;
     Device device[CXLF_MAX_GFAMS];  /* pointers are set once, under the BQL */
     QemuMutex page_lock[LOCKS];
 
@@ -130,6 +134,8 @@ struct ECAPager {
     Run run;
     GArray *sleepers;
     GArray *promoted;               /* struct cxlf_log_page */
+    GArray *evictions;              /* struct cxlf_request */
+    int64_t soft_us;                /* until eca_soft_step(), or -1 */
     ECAStreams streams;
     unsigned long posting[BITS_TO_LONGS(CXLF_MAX_HOSTS)];
     bool posting_data;
@@ -521,11 +527,11 @@ static void end_request(ECAPager *p, Request *r)
     for (unsigned i = 0; i < r->parts; i++) {
         ECAPage *page = page_of(p, r->gfam, r->part[i].r.dpa);
 
-        page->asked = page->unmapped = false;
-        if (!r->part[i].mapped) {
+        if (!r->part[i].mapped || page->waited) {
             /* Who waits for it makes a fault of its own. */
             eca_uffd_wake(&p->uffd, d->front + r->part[i].r.dpa, CXLF_PAGE);
         }
+        page->asked = page->unmapped = page->waited = false;
     }
     forget_sleepers(p, r);
     QTAILQ_REMOVE(&p->requests, r, next);
@@ -878,6 +884,8 @@ static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
                      eca_pages_order(&p->device[gfam].pages, dpa));
     contested = eca_policy_lost(page, p->now_us, p->options.promote_after);
     if (dpa < g->hot) {
+        /* Its lines may show nothing of the other: it may use some alone. */
+        qatomic_set(&page->conflict_ms, p->now_us / 1000);
         set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
     } else if (contested && cxlf_can_promote(p->directory, gfam, dpa)) {
         set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
@@ -989,6 +997,107 @@ static void take_messages(ECAPager *p)
     }
 }
 
+/* BULK that is coherent by software, or will be */
+
+/* Go on with evictions that wait for nothing else. */
+static void step_evictions(ECAPager *p)
+{
+    for (unsigned i = p->evictions->len; i-- > 0;) {
+        struct cxlf_request *r = &g_array_index(p->evictions,
+                                                struct cxlf_request, i);
+        enum cxlf_progress progress = CXLF_MORE;
+
+        for (unsigned n = 0; n < STEPS && progress == CXLF_MORE; n++) {
+            progress = cxlf_request_step(&p->agent, r);
+        }
+        if (progress != CXLF_MORE && progress != CXLF_WAIT) {
+            g_array_remove_index_fast(p->evictions, i);
+        }
+    }
+}
+
+static bool soft_give_up(void *opaque, uint32_t gfam)
+{
+    ECAPager *p = opaque;
+    uint64_t dpa = p->directory->topology.gfam[gfam].hot;
+    unsigned old = p->evictions->len;
+    ECAPage *page;
+    Request *r;
+
+    QTAILQ_FOREACH(r, &p->requests, next) {
+        if (r->gfam == gfam && r->dpa >= dpa) {
+            return false;       /* it ends by itself */
+        }
+    }
+    while ((page = eca_pages_next(&p->device[gfam].pages, &dpa)) &&
+           p->evictions->len < EVICTIONS) {
+        struct cxlf_request evict = {
+            .gfam = gfam, .dpa = dpa, .event = CXLF_EVICT, .phase = CXLF_ZAP,
+        };
+
+        if (page->held != CXLF_HELD_NOT) {
+            g_array_append_val(p->evictions, evict);
+        }
+        dpa += CXLF_PAGE;
+    }
+    /* All are zapped before the first is given up. */
+    for (unsigned i = old; i < p->evictions->len; i++) {
+        cxlf_request_step(&p->agent, &g_array_index(
+            p->evictions, struct cxlf_request, i));
+    }
+    flush_run(p);
+    step_evictions(p);
+    return p->evictions->len == 0 && !page;
+}
+
+static void soft_switched(void *opaque, uint32_t gfam)
+{
+    ECAPager *p = opaque;
+    uint64_t hot = p->directory->topology.gfam[gfam].hot, dpa = hot;
+    ECAPage *page;
+
+    while ((page = eca_pages_next(&p->device[gfam].pages, &dpa))) {
+        page->failed = false;
+        set_view(p, gfam, dpa, ECA_VIEW_DIRECT);
+        dpa += CXLF_PAGE;
+    }
+    for (unsigned i = p->sleepers->len; i-- > 0;) {
+        Sleeper *s = &g_array_index(p->sleepers, Sleeper, i);
+
+        if (s->gfam == gfam && s->dpa >= hot) {
+            g_array_remove_index_fast(p->sleepers, i);
+        }
+    }
+    ask_to_drop_code(p, gfam, hot, p->device[gfam].size - hot);
+}
+
+static void soft_changed(void *opaque, uint32_t gfam, uint64_t dpa,
+                         uint64_t size)
+{
+    ask_to_drop_code(opaque, gfam, dpa, size);
+}
+
+/* Whether that is all about a fault. */
+static bool soft_fault(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                       const ECAFault *f)
+{
+    Sleeper sleeper = { .thread = f->thread, .gfam = gfam, .dpa = dpa };
+
+    switch (eca_soft_fault(p->soft, gfam, dpa, f)) {
+    case ECA_SOFT_NOT:
+        return false;
+    case ECA_SOFT_WAITS:
+        g_array_append_val(p->sleepers, sleeper);
+        break;
+    case ECA_SOFT_FAILED:
+        fail_page(p, gfam, dpa, f->thread);
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
 /* Faults */
 
 static Device *device_of(ECAPager *p, void *address, uint32_t *gfam)
@@ -1024,6 +1133,9 @@ static void take_fault(ECAPager *p, const ECAFault *f)
         fail_page(p, gfam, dpa, f->thread);
         return;
     }
+    if (!page->failed && soft_fault(p, gfam, dpa, f)) {
+        return;
+    }
     if (page->failed || is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
         /* It came while this was on its way. */
         eca_uffd_wake(&p->uffd, f->address, CXLF_PAGE);
@@ -1039,6 +1151,8 @@ static void take_fault(ECAPager *p, const ECAFault *f)
     if (r) {
         r->fault = true;
         r->thread = f->thread;
+    } else {
+        page->waited = true;
     }
 }
 
@@ -1076,6 +1190,13 @@ static void take_want(ECAPager *p, const Want *w)
     ECAPage *page = page_of(p, w->gfam, w->dpa);
     bool is_hot = w->dpa < p->directory->topology.gfam[w->gfam].hot;
 
+    if (!is_hot && w->kind != ECA_WANT_RESTORED &&
+        eca_soft_is_on(p->soft, w->gfam)) {
+        count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED,
+              w->kind == ECA_WANT_LINES);
+        set_view(p, w->gfam, w->dpa, ECA_VIEW_DIRECT);
+        return;
+    }
     switch (w->kind) {
     case ECA_WANT_RESTORED:
         restore_page(p, w->gfam, w->dpa);
@@ -1153,6 +1274,9 @@ static int64_t time_to_wait(ECAPager *p)
     if (p->sleepers->len) {
         until = MIN(until, now + PARK_US);
     }
+    if (p->soft_us >= 0) {
+        until = MIN(until, now + p->soft_us);
+    }
     return until == INT64_MAX ? -1 : MAX(until - now, 0);
 }
 
@@ -1171,6 +1295,9 @@ static bool wait_for_work(ECAPager *p)
         { .fd = p->uffd.fd, .events = POLLIN },
         { .fd = doorbell, .events = POLLIN },
         { .fd = event_notifier_get_fd(&p->kick), .events = POLLIN },
+        /* The main loop, which watches it too, may wait for a page. */
+        { .fd = qatomic_read(&p->lost) ? -1 : cxl_fabric_owner_fd(p->fabric),
+          .events = POLLRDHUP },
     };
     int64_t us = time_to_wait(p);
     struct timespec limit = {
@@ -1185,6 +1312,10 @@ static bool wait_for_work(ECAPager *p)
     }
     if (fds[2].revents) {
         event_notifier_test_and_clear(&p->kick);
+    }
+    if (fds[3].revents & (POLLRDHUP | POLLHUP | POLLERR)) {
+        cxl_fabric_hung_up(p->fabric);
+        qatomic_set(&p->lost, true);
     }
     return fds[0].revents;
 }
@@ -1229,6 +1360,7 @@ static void *pager_thread(void *opaque)
         look_at_requests(p);
         step_requests(p);
         serve_snoops(p);
+        p->soft_us = eca_soft_step(p->soft);
         park_sleepers(p);
         show_views(p);
     }
@@ -1292,6 +1424,8 @@ static void release_all(void *opaque)
         QTAILQ_REMOVE(&p->snoops, s, next);
         g_free(s);
     }
+    eca_soft_drop(p->soft);
+    g_array_set_size(p->evictions, 0);
     for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
         release_device(p, i);
     }
@@ -1312,6 +1446,11 @@ void eca_pager_lost(ECAPager *p)
 {
     qatomic_set(&p->lost, true);
     event_notifier_set(&p->kick);
+}
+
+ECASoft *eca_pager_soft(ECAPager *p)
+{
+    return p->soft;
 }
 
 ECAView eca_pager_view(ECAPager *p, uint32_t gfam, uint64_t dpa)
@@ -1371,10 +1510,10 @@ void eca_pager_note(ECAPager *p, uint32_t gfam, uint64_t dpa, bool alone)
     page = page_of(p, gfam, dpa);
     if (!alone) {
         page->calls = 0;
-        page->conflict_ms = now_us() / 1000;
+        qatomic_set(&page->conflict_ms, now_us() / 1000);
     } else if (++page->calls >= p->options.hot_map_after) {
         page->calls = 0;
-        if ((uint32_t)(now_us() / 1000) - page->conflict_ms >=
+        if ((uint32_t)(now_us() / 1000) - qatomic_read(&page->conflict_ms) >=
             ECA_QUIET_MS << qatomic_read(&page->quiet)) {
             eca_pager_want(p, gfam, dpa, ECA_WANT_MAPPED);
         }
@@ -1427,6 +1566,8 @@ void *eca_pager_attach(ECAPager *p, uint32_t gfam, void *back, int fd,
     d->size = size;
     d->ram = RAM_ADDR_INVALID;
     qatomic_store_release(&d->front, front);
+    eca_soft_attach(p->soft, gfam, front, back, fd);
+    event_notifier_set(&p->kick);
     return front;
 }
 
@@ -1466,11 +1607,18 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
     QSIMPLEQ_INIT(&p->wants);
     p->sleepers = g_array_new(false, false, sizeof(Sleeper));
     p->promoted = g_array_new(false, false, sizeof(struct cxlf_log_page));
+    p->evictions = g_array_new(false, false, sizeof(struct cxlf_request));
     qemu_mutex_init(&p->lock);
     qemu_cond_init(&p->ended);
     for (unsigned i = 0; i < LOCKS; i++) {
         qemu_mutex_init(&p->page_lock[i]);
     }
+    p->soft_us = -1;
+    p->soft_io = (ECASoftIO) {
+        .opaque = p, .give_up = soft_give_up, .switched = soft_switched,
+        .changed = soft_changed,
+    };
+    p->soft = eca_soft_new(p->fabric, p->host, &p->uffd, &p->soft_io);
     qemu_thread_create(&p->thread, "eca", pager_thread, p,
                        QEMU_THREAD_JOINABLE);
     return p;
@@ -1484,6 +1632,7 @@ void eca_pager_free(ECAPager *p)
     qatomic_set(&p->stop, true);
     event_notifier_set(&p->kick);
     qemu_thread_join(&p->thread);
+    eca_soft_free(p->soft);
     while ((w = QSIMPLEQ_FIRST(&p->wants))) {
         QSIMPLEQ_REMOVE_HEAD(&p->wants, next);
         g_free(w);
@@ -1501,6 +1650,7 @@ void eca_pager_free(ECAPager *p)
     }
     qemu_cond_destroy(&p->ended);
     qemu_mutex_destroy(&p->lock);
+    g_array_free(p->evictions, true);
     g_array_free(p->promoted, true);
     g_array_free(p->sleepers, true);
     event_notifier_cleanup(&p->kick);

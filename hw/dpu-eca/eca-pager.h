@@ -14,6 +14,7 @@
 #include "hw/cxlf/eca.h"
 #include "exec/memory.h"
 #include "eca-pages.h"
+#include "eca-soft.h"
 
 typedef struct ECAPager ECAPager;
 
@@ -56,6 +57,9 @@ void eca_pager_release(ECAPager *p);
  * eca_pager_lost: the fabric is gone; what waits for it fails.  Any thread.
  */
 void eca_pager_lost(ECAPager *p);
+
+/* eca_pager_soft: BULK that is coherent by software.  Any thread. */
+ECASoft *eca_pager_soft(ECAPager *p);
 
 /* eca_pager_view: how vCPUs see the page now.  Any thread. */
 ECAView eca_pager_view(ECAPager *p, uint32_t gfam, uint64_t dpa);

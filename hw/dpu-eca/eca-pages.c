@@ -114,3 +114,17 @@ bool eca_pages_next_failed(const ECAPages *t, uint64_t *dpa)
     }
     return false;
 }
+
+ECAPage *eca_pages_next(const ECAPages *t, uint64_t *dpa)
+{
+    for (uint64_t page = *dpa / CXLF_PAGE; page < t->pages; page++) {
+        ECAPage *chunk = qatomic_load_acquire(&t->chunk[page / CHUNK_PAGES]);
+
+        if (chunk) {
+            *dpa = page * CXLF_PAGE;
+            return &chunk[page % CHUNK_PAGES];
+        }
+        page |= CHUNK_PAGES - 1;
+    }
+    return NULL;
+}

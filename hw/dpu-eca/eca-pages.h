@@ -25,6 +25,7 @@ typedef struct ECAPage {
     uint8_t view;           /* ECAView */
     bool failed;            /* a private page lies over it */
     bool asked;             /* a request of this host is about it */
+    bool waited;            /* and a fault came after that */
     bool exists;            /* in the file */
     bool unmapped;          /* not to be mapped with its block */
     uint8_t hold;           /* its minimum hold is ECA_HOLD_US << hold */
@@ -35,9 +36,9 @@ typedef struct ECAPage {
     uint32_t losses_ms;
     /* Written under the BQL. */
     uint32_t calls;         /* trapped in a row without another host */
+    /* Any thread, atomically. */
     uint32_t conflict_ms;   /* when another host was met last */
-    /* Any thread, atomically: a want for it is in the agent's queue. */
-    bool wanted;
+    bool wanted;            /* a want for it is in the agent's queue */
 } ECAPage;
 
 #define ECA_HOLD_US         10
@@ -71,6 +72,12 @@ uint8_t *eca_pages_order(ECAPages *t, uint64_t dpa);
  * thread, or before it runs; vCPUs must flush.
  */
 void eca_pages_reset(ECAPages *t);
+
+/*
+ * eca_pages_next: the first page from *@dpa on that has a record, or NULL.
+ * The agent's thread.
+ */
+ECAPage *eca_pages_next(const ECAPages *t, uint64_t *dpa);
 
 /* eca_pages_next_failed: the next page from *@dpa on that has failed. */
 bool eca_pages_next_failed(const ECAPages *t, uint64_t *dpa);

@@ -2,7 +2,8 @@
  * DPU Edge Coherence Agent: layout of BAR 0
  *
  * Layouts alone; docs/specs/dpu-eca.md describes them.  All registers are
- * little-endian and read-only; accesses of 4 or 8 aligned bytes.
+ * little-endian, and read-only but where it says rw; accesses of 4 or 8
+ * aligned bytes.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -38,6 +39,25 @@
 #define ECA_GFAM_LEAF       0x10
 #define ECA_GFAM_FLAGS      0x14
 #define ECA_GFAM_ATTACHED   (1u << 0)
+
+/* Commands for private copies: docs/software-coherence.md */
+#define ECA_COPY            0x200
+#define ECA_COPY_DPA        0x200   /* 64 bits, rw */
+#define ECA_COPY_LENGTH     0x208   /* 64 bits, rw */
+#define ECA_COPY_GFAM       0x210   /* rw */
+#define ECA_COPY_COMMAND    0x214   /* rw; a write starts it */
+#define ECA_COPY_FLUSH      (1u << 0)
+#define ECA_COPY_INVALIDATE (1u << 1)
+#define ECA_COPY_STATUS     0x218
+#define ECA_COPY_DONE       0u
+#define ECA_COPY_UNKNOWN    1u      /* no such command */
+#define ECA_COPY_RANGE      2u      /* not all in the BULK of a device */
+#define ECA_COPY_TOO_LONG   3u
+#define ECA_COPY_LOST       4u      /* the fabric is lost */
+#define ECA_COPY_LINES      0x21c   /* written back */
+#define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
+#define ECA_COPY_LONGEST    0x224   /* bytes */
+#define ECA_COPY_END        0x240
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 

@@ -8,16 +8,19 @@
  */
 #include "qemu/osdep.h"
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include "qemu/atomic.h"
 #include "qemu/cutils.h"
 #include "qemu/memfd.h"
+#include "qemu/thread.h"
 #include "eca-uffd.h"
 
 #define FEATURES (UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MINOR_SHMEM | \
                   UFFD_FEATURE_MISSING_SHMEM | \
                   UFFD_FEATURE_PAGEFAULT_FLAG_WP | \
+                  UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EXACT_ADDRESS | \
                   UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
 static int open_uffd(bool of_kernel)
@@ -216,6 +219,82 @@ void eca_uffd_wake(ECAUffd *u, void *at, size_t size)
     control(u, UFFDIO_WAKE, &r);
 }
 
+typedef struct Move {
+    void *from, *to;
+    size_t size;
+    int ret;
+    bool done;
+} Move;
+
+static void *move_thread(void *opaque)
+{
+    Move *m = opaque;
+
+    if (mremap(m->from, m->size, m->size, MREMAP_MAYMOVE | MREMAP_FIXED,
+               m->to) == MAP_FAILED) {
+        m->ret = -errno;
+    }
+    qatomic_store_release(&m->done, true);
+    return NULL;
+}
+
+/*
+ * A mapping keeps its registration when it is moved only if the move is
+ * reported, and then the call lasts until the report is read: so it is made
+ * by a thread of its own.  Until then every ioctl returns EAGAIN.
+ */
+static int replace(ECAUffd *u, void *at, void *fresh, size_t size)
+{
+    g_autoptr(GArray) faults = g_array_new(false, false, sizeof(ECAFault));
+    struct pollfd p = { .fd = u->fd, .events = POLLIN };
+    Move m = { .from = fresh, .to = at, .size = size };
+    QemuThread thread;
+    ECAFault fault;
+
+    qemu_thread_create(&thread, "eca-move", move_thread, &m,
+                       QEMU_THREAD_JOINABLE);
+    while (!qatomic_load_acquire(&m.done)) {
+        poll(&p, 1, 1);
+        while (eca_uffd_next(u, &fault)) {
+            g_array_append_val(faults, fault);
+        }
+    }
+    qemu_thread_join(&thread);
+    /* Who is woken makes its fault again. */
+    for (unsigned i = 0; i < faults->len; i++) {
+        eca_uffd_wake(u, g_array_index(faults, ECAFault, i).address,
+                      qemu_real_host_page_size());
+    }
+    eca_uffd_wake(u, at, size);
+    return m.ret;
+}
+
+bool eca_uffd_show(ECAUffd *u, void *at, size_t size, int fd,
+                   uint64_t offset, Error **errp)
+{
+    void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_NORESERVE, fd, offset);
+    int ret;
+
+    if (fresh == MAP_FAILED) {
+        error_setg_errno(errp, errno, "cannot map %zu bytes", size);
+        return false;
+    }
+    /* Pages are taken away one by one, and large ones would be split. */
+    madvise(fresh, size, MADV_NOHUGEPAGE);
+    if (!eca_uffd_register(u, fresh, size, true, errp)) {
+        munmap(fresh, size);
+        return false;
+    }
+    ret = replace(u, at, fresh, size);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "cannot move a mapping of %zu bytes",
+                         size);
+        munmap(fresh, size);
+    }
+    return ret == 0;
+}
+
 void eca_uffd_zap(void *at, size_t size)
 {
     madvise(at, size, MADV_DONTNEED);
@@ -235,6 +314,7 @@ bool eca_uffd_next(ECAUffd *u, ECAFault *fault)
     *fault = (ECAFault) {
         .address = (void *)(uintptr_t)(m.arg.pagefault.address &
                                        qemu_real_host_page_mask()),
+        .offset = m.arg.pagefault.address & ~qemu_real_host_page_mask(),
         .write = m.arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE |
                                           UFFD_PAGEFAULT_FLAG_WP),
         .thread = m.arg.pagefault.feat.ptid,

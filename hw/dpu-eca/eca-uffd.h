@@ -21,6 +21,7 @@ typedef struct ECAUffd {
 
 typedef struct ECAFault {
     void *address;      /* of the page */
+    unsigned offset;    /* of the access in it */
     bool write;
     uint32_t thread;    /* kernel id of the thread that waits */
 } ECAFault;
@@ -57,6 +58,14 @@ int eca_uffd_copy(ECAUffd *u, void *at, const void *from, size_t size,
 
 /* eca_uffd_wake: let who waits make its access again. */
 void eca_uffd_wake(ECAUffd *u, void *at, size_t size);
+
+/*
+ * eca_uffd_show: let a registered mapping of @fd from @offset on take the
+ * place of what is mapped at @at, at once, and wake who waits there.  Only
+ * the thread that reads faults may call it.
+ */
+bool eca_uffd_show(ECAUffd *u, void *at, size_t size, int fd,
+                   uint64_t offset, Error **errp);
 
 /* eca_uffd_zap: take pages away; what a file holds stays. */
 void eca_uffd_zap(void *at, size_t size);

@@ -179,6 +179,7 @@ struct cxlf_leaf {
     uint64_t counters_offset;   /* struct cxlf_counters[shards][hosts] */
     uint64_t mailbox_offset;    /* struct cxlf_mailbox[hosts] */
     struct cxlf_table_layout table[CXLF_UNITS];
+    uint64_t copies_offset;     /* struct cxlf_copies; cxlf/copies.h */
 };
 
 enum cxlf_host_state {
@@ -214,7 +215,7 @@ struct cxlf_poison {
 struct cxlf_fabric {
     struct cxlf_segment segment;
     uint32_t epoch;         /* one more at every recovery */
-    uint32_t pad;
+    uint32_t bulk_mode;     /* a mode word of cxlf/copies.h */
     struct cxlf_host host[CXLF_MAX_HOSTS];
     uint64_t poisoned;      /* how many records were published so far */
     /* Record n is in slot n % CXLF_POISON_RECORDS; see cxlf/poison.h. */
@@ -247,7 +248,7 @@ CXLF_ASSERT_AT(cxlf_leaf_live, state, 128);
 CXLF_ASSERT_AT(cxlf_leaf_live, incarnation, 132);
 CXLF_ASSERT_AT(cxlf_leaf_live, rebuilt, 136);
 CXLF_ASSERT_SIZE(cxlf_inside, 128);
-CXLF_ASSERT_SIZE(cxlf_leaf, 176);
+CXLF_ASSERT_SIZE(cxlf_leaf, 184);
 CXLF_ASSERT_AT(cxlf_leaf, leaves, 48);
 CXLF_ASSERT_AT(cxlf_leaf, shards, 52);
 CXLF_ASSERT_AT(cxlf_leaf, grain, 56);
@@ -257,12 +258,14 @@ CXLF_ASSERT_AT(cxlf_leaf, inside_offset, 72);
 CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 80);
 CXLF_ASSERT_AT(cxlf_leaf, mailbox_offset, 88);
 CXLF_ASSERT_AT(cxlf_leaf, table, 96);
+CXLF_ASSERT_AT(cxlf_leaf, copies_offset, 176);
 CXLF_ASSERT_SIZE(cxlf_host, 16);
 CXLF_ASSERT_AT(cxlf_host, state, 0);
 CXLF_ASSERT_AT(cxlf_host, pid, 4);
 CXLF_ASSERT_AT(cxlf_host, incarnation, 8);
 CXLF_ASSERT_AT(cxlf_host, deaths, 12);
 CXLF_ASSERT_AT(cxlf_fabric, epoch, 48);
+CXLF_ASSERT_AT(cxlf_fabric, bulk_mode, 52);
 CXLF_ASSERT_AT(cxlf_fabric, host, 56);
 CXLF_ASSERT_SIZE(cxlf_poison, 24);
 CXLF_ASSERT_AT(cxlf_poison, host, 4);

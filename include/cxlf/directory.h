@@ -33,6 +33,7 @@ struct cxlf_leaf_view {
     struct cxlf_counters *counters;     /* [shards][hosts] */
     struct cxlf_mailbox *mailboxes;     /* [hosts] */
     struct cxlf_table_view table[CXLF_UNITS];
+    struct cxlf_copies *copies;         /* and what follows it */
 };
 
 /* Locks of this process that keep one inserting thread in a set. */

@@ -19,6 +19,7 @@ struct cxlf_gfam {
     uint64_t hot;       /* bytes; DPA 0 up to here is HOT */
     uint64_t bulk;      /* bytes; BULK follows HOT */
     uint32_t leaf;      /* the leaf that the device is attached to */
+    uint32_t software;  /* 1: BULK begins as coherent by software */
 };
 
 struct cxlf_topology {

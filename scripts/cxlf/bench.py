@@ -177,8 +177,8 @@ class Bench:
                    "--ms", str(self.args.ms)]
         length = self.args.ms / 1000
         for hosts in ([0], [0, 1]):
-            before = self.ours.counters()
-            done = self.bench(self.ours, hosts, options, length, step)
+            before = self.trapped.counters()
+            done = self.bench(self.trapped, hosts, options, length, step)
             rates = [item["ops"] / item["ns"] * 1e9 for item in done]
             self.lost += done[0]["expected"] - done[0]["found"]
             if len(hosts) == 1:
@@ -188,7 +188,7 @@ class Bench:
             self.rates["host 0"].append(rates[0])
             self.rates["host 1"].append(rates[1])
             self.contended_ops += sum(item["ops"] for item in done)
-            for counters in self.gain(before).values():
+            for counters in self.gain(before, self.trapped).values():
                 for name, count in counters.items():
                     self.crossed[name] = self.crossed.get(name, 0) + count
 

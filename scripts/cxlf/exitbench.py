@@ -22,9 +22,9 @@ EVENT = re.compile(rb"memory_region_ops_(read|write) .* name '([^']*)'")
 EVENTS = ("memory_region_ops_read", "memory_region_ops_write")
 ROUNDS = 3
 SHOWN = 12
-# The kernel polls one of these when it finds the clock's speed, as often as
-# time allows: what comes of it says nothing.
-POLLED = ("pit", "pcspk")
+# Clocks and timers, which the kernel polls as often as time allows: what
+# comes of it says nothing.
+POLLED = ("pit", "pcspk", "acpi-tmr")
 
 
 class Counter(threading.Thread):
@@ -104,7 +104,7 @@ class Exits:
         for name in names[:SHOWN]:
             table.append([name, *(f"{by_name[name].get(kind, 0):,.0f}"
                                   for kind, _ in KINDS)])
-        table.append(["all but " + " and ".join(POLLED), *(
+        table.append(["all but " + ", ".join(POLLED), *(
             f"{total[kind]:,.0f}" for kind, _ in KINDS)])
         table.append(["seconds, traced", *(
             f"{spread(self.seconds[kind])[0]:.1f}" for kind, _ in KINDS)])

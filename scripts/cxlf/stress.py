@@ -263,41 +263,37 @@ class Stress:
                 self.fault(f"host {host.number}'s load: {status}, {result}")
             self.counts["rounds of load"] += result.get("rounds", 0)
 
-    def check_all(self, step):
-        """Every host checks everything that was ever confirmed."""
-        for name, journal in self.journals.items():
-            known = sorted(journal.seeds.items())
-            parts = [known[at:at + LISTED]
-                     for at in range(0, len(known), LISTED)] or [[]]
-            for host in self.hosts:
-                for part in parts:
-                    done = self.one.run_all({host.number: self.argv(
-                        name, part, [], 0)}, BATCH_LIMIT, step)[host.number]
-                    status, result = programs.parse(done)
-                    if status:
-                        self.fault(f"in the end host {host.number}: {name}: "
-                                   f"{result}")
-                    self.counts["slots checked in the end"] += len(part)
-            low, high = journal.sure, journal.sure + journal.unsure
-            found = result.get("counter", -1)
-            if not low <= found <= high:
-                self.fault(f"{name}'s counter is {found}, not {low} to "
-                           f"{high}")
-            self.report["counters-of-programs"] = self.report.get(
-                "counters-of-programs", {})
-            self.report["counters-of-programs"][name] = {
-                "confirmed": low, "at-most": high, "found": found}
+    def check_memory(self, name, step):
+        """Every host checks all that was confirmed; what is wrong."""
+        wrong, journal = [], self.journals[name]
+        known = sorted(journal.seeds.items())
+        parts = [known[at:at + LISTED]
+                 for at in range(0, len(known), LISTED)] or [[]]
+        for host in self.hosts:
+            for part in parts:
+                done = self.one.run_all({host.number: self.argv(
+                    name, part, [], 0)}, BATCH_LIMIT, step)[host.number]
+                status, result = programs.parse(done)
+                if status:
+                    wrong.append(f"in the end host {host.number}: {name}: "
+                                 f"{result}")
+                self.counts["slots checked in the end"] += len(part)
+        low, high = journal.sure, journal.sure + journal.unsure
+        found = result.get("counter", -1)
+        if not low <= found <= high:
+            wrong.append(f"{name}'s counter is {found}, not {low} to {high}")
+        self.report.setdefault("counters-of-programs", {})[name] = {
+            "confirmed": low, "at-most": high, "found": found}
+        return wrong
 
     def notices(self, memory):
-        """Whether check_all() sees one slot that is not as confirmed."""
+        """Whether every host sees one slot that is not as confirmed."""
         slot = min(self.journals[memory].seeds)
         self.one.run_all({0: self.argv(memory, [], [(slot, 1)], 0)})
-        faults, self.faults = self.faults, []
         with ui.Step(f"a wrong slot of {memory}") as step:
-            self.check_all(step)
-        found, self.faults = self.faults, faults
+            found = self.check_memory(memory, step)
         return len(found) == len(self.hosts) and \
-            all(f"'slot': {slot}" in fault for fault in found)
+            all(f"'slot': {slot}," in text for text in found)
 
     def describe(self):
         left = max(0, self.end - time.monotonic())
@@ -321,7 +317,9 @@ class Stress:
                 step.tick(self.describe())
                 time.sleep(0.01)
             self.settle(step)
-            self.check_all(step)
+            for name in MEMORIES:
+                for text in self.check_memory(name, step):
+                    self.fault(text)
         gain = traffic.gained(before, self.one.counters())
         numbers = [host.number for host in self.hosts]
         self.faults += traffic.check_used(gain, numbers)

@@ -11,8 +11,6 @@
 #include "cxlf-hdm.h"
 
 #define BULK    CLASS_SIZE      /* DPA where BULK begins */
-#define EDU     "-device edu,bus=pcie.0,addr=5,dma_mask=0xffffffffffffffff"
-#define EDU_BUFFER  0x40000
 
 typedef struct Fabric {
     char *path;
@@ -289,26 +287,11 @@ static void test_bulk(void)
     stop(f);
 }
 
-/* DMA: the edu device moves up to 4 KiB between its buffer and memory */
-
-static void edu_dma(CxlfHost *h, bool to_memory, uint64_t address,
-                    unsigned count)
-{
-    gint64 deadline = cxlf_deadline();
-
-    qtest_writeq(h->qts, h->edu + 0x80, to_memory ? EDU_BUFFER : address);
-    qtest_writeq(h->qts, h->edu + 0x88, to_memory ? address : EDU_BUFFER);
-    qtest_writeq(h->qts, h->edu + 0x90, count);
-    qtest_writeq(h->qts, h->edu + 0x98, to_memory ? 3 : 1);
-    while (qtest_readq(h->qts, h->edu + 0x98) & 1) {
-        qtest_clock_step(h->qts, 100 * 1000 * 1000);
-        cxlf_pause(deadline, "the edu device's DMA");
-    }
-}
+/* DMA */
 
 static void test_dma(void)
 {
-    Fabric *f = start(2, 1, ",hosts=2", "", EDU);
+    Fabric *f = start(2, 1, ",hosts=2", "", CXLF_EDU);
     CxlfRegion *a = &f->r[0][0], *b = &f->r[1][0];
     const uint64_t hot = 0x5000, ram = 0x1000;
     uint8_t data[CXLF_PAGE], back[CXLF_PAGE];
@@ -320,10 +303,10 @@ static void test_dma(void)
     /* Host 0's device: RAM to its buffer, and from there to HOT. */
     qtest_memwrite(a->h->qts, ram, data, sizeof(data));
     cxlf_store(b, hot, 0, 8);       /* host 1 owns the first line */
-    edu_dma(a->h, false, ram, sizeof(data));
+    cxlf_edu_dma(a->h, false, ram, sizeof(data));
     before[0] = cxlf_counters(f->owner, 0);
     before[1] = cxlf_counters(f->owner, 1);
-    edu_dma(a->h, true, a->base + hot, sizeof(data));
+    cxlf_edu_dma(a->h, true, a->base + hot, sizeof(data));
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, 0), before[0]),
                       CXLF_WRITE_MISS, 64, CXLF_WRITE_HIT, 448,
                       CXLF_BISNP_SENT, 1, CXLF_WRITEBACK, 1, CXLF_COUNTERS);
@@ -335,14 +318,14 @@ static void test_dma(void)
     /* Host 1's device reads what host 0 stores now. */
     cxlf_store(a, hot + 0x100, 0x1020304050607080, 8);
     before[1] = cxlf_counters(f->owner, 1);
-    edu_dma(b->h, false, b->base + hot, sizeof(data));
+    cxlf_edu_dma(b->h, false, b->base + hot, sizeof(data));
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, 1), before[1]),
                       CXLF_READ_MISS, 1, CXLF_READ_HIT, 511,
                       CXLF_BISNP_SENT, 1, CXLF_WRITEBACK, 1, CXLF_COUNTERS);
     /* And carries it on to BULK, a page that it then owns. */
     before[0] = cxlf_counters(f->owner, -1);
-    edu_dma(b->h, true, b->base + BULK + 0x3000, sizeof(data));
-    edu_dma(b->h, false, b->base + BULK + 0x3000, sizeof(data));
+    cxlf_edu_dma(b->h, true, b->base + BULK + 0x3000, sizeof(data));
+    cxlf_edu_dma(b->h, false, b->base + BULK + 0x3000, sizeof(data));
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, -1), before[0]),
                       CXLF_WRITE_MISS, 1, CXLF_PAGE_FAULT, 1,
                       CXLF_PAGE_MAPPED, 1, CXLF_COUNTERS);
@@ -367,7 +350,7 @@ static bool check_traffic(CxlfCounters before, CxlfCounters after,
 /* Ping-pong of data that comes out right in any case. */
 static bool run_traffic(const char *gfam_options)
 {
-    Fabric *f = start(2, 1, ",hosts=2", gfam_options, EDU);
+    Fabric *f = start(2, 1, ",hosts=2", gfam_options, CXLF_EDU);
     CxlfCounters before = cxlf_counters(f->owner, -1), after;
     bool passed;
 
@@ -375,7 +358,7 @@ static bool run_traffic(const char *gfam_options)
         cxlf_store(&f->r[i % 2][0], 0x100, i, 8);
         g_assert_cmpint(cxlf_load(&f->r[!(i % 2)][0], 0x100, 8), ==, i);
     }
-    edu_dma(f->h[0], true, f->r[0][0].base + 0x1000, 512);
+    cxlf_edu_dma(f->h[0], true, f->r[0][0].base + 0x1000, 512);
     after = cxlf_counters(f->owner, -1);
     passed = check_traffic(before, after, 64, 64 + 512 / 8);
     stop(f);

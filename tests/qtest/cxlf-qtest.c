@@ -208,6 +208,22 @@ void cxlf_host_program(CxlfHost *h)
     }
 }
 
+void cxlf_edu_dma(CxlfHost *h, bool to_memory, uint64_t address,
+                  unsigned count)
+{
+    const uint64_t buffer = 0x40000;
+    gint64 deadline = cxlf_deadline();
+
+    qtest_writeq(h->qts, h->edu + 0x80, to_memory ? buffer : address);
+    qtest_writeq(h->qts, h->edu + 0x88, to_memory ? address : buffer);
+    qtest_writeq(h->qts, h->edu + 0x90, count);
+    qtest_writeq(h->qts, h->edu + 0x98, to_memory ? 3 : 1);
+    while (qtest_readq(h->qts, h->edu + 0x98) & 1) {
+        qtest_clock_step(h->qts, 100 * 1000 * 1000);
+        cxlf_pause(deadline, "the edu device's DMA");
+    }
+}
+
 void cxlf_host_stop(CxlfHost *h)
 {
     qtest_quit(h->qts);

@@ -75,6 +75,13 @@ CxlfHost *cxlf_host_start_fabric(const char *fabric, int gfams,
 void cxlf_host_program(CxlfHost *h);
 void cxlf_host_stop(CxlfHost *h);
 
+/* The edu device, for a host's @more; the test's DMA. */
+#define CXLF_EDU \
+    " -device edu,bus=pcie.0,addr=5,dma_mask=0xffffffffffffffff"
+/* cxlf_edu_dma: up to 4 KiB between the device's buffer and memory. */
+void cxlf_edu_dma(CxlfHost *h, bool to_memory, uint64_t address,
+                  unsigned count);
+
 /*
  * cxlf_host_forget: after the process was killed: reap it, and keep libqtest
  * from reporting the signal.

@@ -23,6 +23,8 @@
 #define COUNTERS    0x02c
 #define UUID        0x030
 #define GFAM(n)     (0x100 + (n) * 0x20)
+#define COPY        0x200   /* rw registers, and what they change */
+#define COPY_END    0x220
 #define COUNTER(n)  (0x400 + (n) * 8)
 #define BAR_SIZE    0x1000
 
@@ -111,6 +113,7 @@ static void test_member(void)
                                          "gfams=3,hot=512M,bulk=0");
     CxlfHost *a = cxlf_host_start(path, 1, "", "");
     CxlfHost *b = cxlf_host_start(path, 2, "", "");
+    uint32_t epoch;
 
     g_assert_cmpint(get(a, HOST), ==, 0);
     g_assert_cmpint(get(b, HOST), ==, 1);
@@ -131,18 +134,22 @@ static void test_member(void)
     check_counters(b);
     cxlf_host_stop(a);
 
-    /* A death is an epoch. */
-    g_assert_cmpint(get(b, EPOCH), ==, 0);
+    /*
+     * A death is an epoch; so is an orderly end of which the owner sees the
+     * process's end first.
+     */
+    epoch = get(b, EPOCH);
+    g_assert_cmpint(epoch, <=, 1);
     a = cxlf_host_start(path, 1, "", "");
     g_assert_cmpint(kill(qtest_pid(a->qts), SIGKILL), ==, 0);
     qobject_unref(cxlf_wait_event(owner, "X_CXL_FABRIC_HOST_DEAD"));
     cxlf_host_forget(a);
-    g_assert_cmpint(get(b, EPOCH), ==, 1);
+    g_assert_cmpint(get(b, EPOCH), ==, epoch + 1);
     cxlf_host_stop(b);
     qtest_quit(owner);
 }
 
-/* All of the BAR: halves agree with wholes, and writes change nothing. */
+/* All of the BAR: halves agree with wholes, and writes change nothing else. */
 static void test_access(void)
 {
     CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
@@ -164,7 +171,9 @@ static void test_access(void)
         qtest_readw(h->qts, h->eca + at + 1);
     }
     for (unsigned at = 0; at < BAR_SIZE; at += 8) {
-        g_assert_cmphex(get8(h, at), ==, before[at / 8]);
+        if (at < COPY || at >= COPY_END) {
+            g_assert_cmphex(get8(h, at), ==, before[at / 8]);
+        }
     }
     /* The size of the BAR, as a driver finds it. */
     cxlf_config_writel(h, BDF_ECA, 0x10, 0xffffffff);

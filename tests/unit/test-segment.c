@@ -4,6 +4,7 @@
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "cxlf/copies.h"
 #include "fixture.h"
 
 static void test_layout(void)
@@ -53,6 +54,10 @@ static void test_layout(void)
                     end = l->presence_offset + shards * l->entries * 62 * 8;
                 }
             }
+            g_assert_cmpuint(h.copies_offset, >=, end);
+            end = h.copies_offset + cxlf_copies_pages_offset(&t) +
+                shards * h.table[CXLF_PAGE_UNIT].entries *
+                sizeof(struct cxlf_copy_page);
             g_assert_cmpuint(h.segment.size, >=, end);
             fixture_done(&f);
         }

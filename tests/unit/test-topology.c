@@ -126,6 +126,7 @@ static void test_round_trip(void)
         size_t size;
 
         t.gfam[0].bulk = g_test_rand_int_range(0, 9) * CXLF_CAPACITY_UNIT;
+        t.gfam[0].software = g_test_rand_bit();
         size = cxlf_topology_write(&t, blob, sizeof(blob));
         g_assert_cmpuint(size, >, 0);
         g_assert_true(cxlf_topology_read(blob, size, &back, &why));

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "cxlf/copies.h"
 #include "cxlf/directory.h"
 
 /* Shards begin at cache lines, in pairs, of their own. */
@@ -70,6 +71,8 @@ struct cxlf_leaf cxlf_leaf_header(const struct cxlf_topology *t,
     for (int kind = 0; kind < CXLF_UNITS; kind++) {
         end = place_table(&h, t, kind, end);
     }
+    h.copies_offset = end;
+    end += cxlf_copies_size(t, h.table[CXLF_PAGE_UNIT].entries);
     h.segment.size = end;
     return h;
 }
@@ -137,6 +140,7 @@ bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
         .inside = (void *)(base + want.inside_offset),
         .counters = (void *)(base + want.counters_offset),
         .mailboxes = (void *)(base + want.mailbox_offset),
+        .copies = (void *)(base + want.copies_offset),
     };
     for (int kind = 0; kind < CXLF_UNITS; kind++) {
         const struct cxlf_table_layout *l = &want.table[kind];

@@ -70,4 +70,10 @@ MemTxResult eca_write(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t data,
 /* eca_refuse: count an access that found no committed path.  BQL. */
 void eca_refuse(ECAState *s, uint32_t gfam, uint64_t dpa);
 
+/*
+ * eca_clear_poison: Clear Poison of the unit of @kind that holds @dpa.  BQL.
+ */
+bool eca_clear_poison(ECAState *s, enum cxlf_kind kind, uint32_t gfam,
+                      uint64_t dpa);
+
 #endif /* HW_CXLF_ECA_H */

@@ -38,6 +38,15 @@ void cxl_fabric_detach(CXLFabric *f);
 /* cxl_fabric_is_up: false once the owner is gone.  Any thread. */
 bool cxl_fabric_is_up(CXLFabric *f);
 
+/*
+ * cxl_fabric_owner_fd: a member's connection to the owner, to be polled for
+ * its end, which is then told by cxl_fabric_hung_up(); -1 without one.  The
+ * main loop does the same, and reports it, but it may be waiting for memory
+ * that only the owner's recovery or its end could give.  Any thread.
+ */
+int cxl_fabric_owner_fd(CXLFabric *f);
+void cxl_fabric_hung_up(CXLFabric *f);
+
 /* cxl_fabric_directory: valid while the object lives.  Any thread. */
 struct cxlf_directory *cxl_fabric_directory(CXLFabric *f);
 
@@ -75,6 +84,40 @@ typedef struct CXLFabricPoison {
  */
 bool cxl_fabric_poison_next(CXLFabric *f, uint64_t *cursor,
                             CXLFabricPoison *p, bool *lost);
+
+/*
+ * cxl_fabric_bulk_mode: the mode word of cxlf/copies.h.  Any thread.  The
+ * owner rings every host's doorbell when it changes.
+ */
+uint32_t cxl_fabric_bulk_mode(CXLFabric *f);
+
+/* A conflict of private copies: docs/software-coherence.md. */
+typedef enum CXLFabricCopyOperation {
+    CXL_FABRIC_COPY_BY_LOAD,
+    CXL_FABRIC_COPY_BY_STORE,
+    CXL_FABRIC_COPY_BY_FLUSH,
+    CXL_FABRIC_COPY_BY_INVALIDATE,
+} CXLFabricCopyOperation;
+
+typedef enum CXLFabricConflictIs {
+    CXL_FABRIC_CONFLICT_IS_STALE,
+    CXL_FABRIC_CONFLICT_IS_WRITE_WRITE,
+    CXL_FABRIC_CONFLICT_IS_LOST,
+    CXL_FABRIC_CONFLICT_IS_UNFLUSHED,
+} CXLFabricConflictIs;
+
+typedef struct CXLFabricConflict {
+    CXLFabricConflictIs kind;
+    CXLFabricCopyOperation operation;
+    uint32_t host;
+    int other;              /* -1: none is known */
+    uint32_t gfam;
+    uint64_t dpa;           /* of the line */
+    uint64_t left_out;      /* conflicts before it that are not reported */
+} CXLFabricConflict;
+
+/* cxl_fabric_report_conflict: emit the event, but not too many.  BQL. */
+void cxl_fabric_report_conflict(CXLFabric *f, const CXLFabricConflict *c);
 
 /*
  * cxl_fabric_gfam_take: at most one endpoint of this process may be the

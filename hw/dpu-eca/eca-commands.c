@@ -1,0 +1,127 @@
+/*
+ * DPU Edge Coherence Agent: commands for private copies
+ *
+ * TCG does not trap a guest's CLFLUSH or CLWB, so what software does for
+ * coherence it asks of the agent (docs/software-coherence.md).  The agent's
+ * thread makes it while the vCPU waits; it waits for nobody itself.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "cxlf/copies.h"
+#include "eca-copies.h"
+#include "eca-internal.h"
+#include "eca-regs.h"
+
+static void work(void *opaque)
+{
+    ECAState *s = opaque;
+    ECACopyCommand *c = &s->copy;
+
+    c->lines = eca_soft_command(eca_pager_soft(s->pager), c->gfam, c->dpa,
+                                c->length, c->command & ECA_COPY_FLUSH,
+                                c->command & ECA_COPY_INVALIDATE);
+}
+
+static uint32_t run(ECAState *s)
+{
+    const struct cxlf_topology *t =
+        &cxl_fabric_directory(s->fabric)->topology;
+    ECACopyCommand *c = &s->copy;
+    const struct cxlf_gfam *g;
+
+    c->lines = 0;
+    if (!c->command || c->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE)) {
+        return ECA_COPY_UNKNOWN;
+    }
+    if (!cxl_fabric_is_up(s->fabric)) {
+        return ECA_COPY_LOST;
+    }
+    if (c->gfam >= t->gfams || !s->memory[c->gfam]) {
+        return ECA_COPY_RANGE;
+    }
+    g = &t->gfam[c->gfam];
+    if (!c->length || c->dpa < g->hot || c->dpa - g->hot >= g->bulk ||
+        c->length > g->hot + g->bulk - c->dpa) {
+        return ECA_COPY_RANGE;
+    }
+    if (c->length > ECA_COPIES_MAX) {
+        return ECA_COPY_TOO_LONG;
+    }
+    if (s->pager) {
+        eca_pager_run(s->pager, work, s);
+    }
+    return ECA_COPY_DONE;
+}
+
+uint64_t eca_copy_read(ECAState *s, hwaddr offset)
+{
+    const ECACopyCommand *c = &s->copy;
+
+    switch (offset) {
+    case ECA_COPY_DPA:
+        return c->dpa;
+    case ECA_COPY_LENGTH:
+        return c->length;
+    case ECA_COPY_GFAM:
+        return c->gfam | (uint64_t)c->command << 32;
+    case ECA_COPY_STATUS:
+        return c->status | (uint64_t)c->lines << 32;
+    case ECA_BULK_MODE:
+        return CXLF_BULK_MODE(cxl_fabric_bulk_mode(s->fabric)) |
+               (uint64_t)ECA_COPIES_MAX << 32;
+    default:
+        return 0;
+    }
+}
+
+/* One half of a register of 64 bits, or all of it. */
+static void set(uint64_t *reg, hwaddr offset, uint64_t value, unsigned size)
+{
+    *reg = size == 8 ? value :
+           deposit64(*reg, (offset & 4) * 8, 32, value);
+}
+
+bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value, unsigned size)
+{
+    ECACopyCommand *c = &s->copy;
+
+    switch (offset & ~7ull) {
+    case ECA_COPY_DPA:
+        set(&c->dpa, offset, value, size);
+        return true;
+    case ECA_COPY_LENGTH:
+        set(&c->length, offset, value, size);
+        return true;
+    case ECA_COPY_GFAM:
+        if (!(offset & 4)) {
+            c->gfam = value;
+            value >>= 32;
+        }
+        if (offset & 4 || size == 8) {
+            c->command = value;
+            c->status = run(s);
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool eca_copy_unable(ECAState *s, Error **errp)
+{
+    uint32_t word;
+
+    /* Before it looks at the mode: whoever changes that does the reverse. */
+    qatomic_set_mb(&cxlf_copy_host(cxl_fabric_directory(s->fabric),
+                                   s->host)->agent, CXLF_COPY_UNABLE);
+    word = cxl_fabric_bulk_mode(s->fabric);
+    if (CXLF_BULK_MODE(word) | CXLF_BULK_WANTED(word)) {
+        error_setg(errp, "'ownership': the fabric has BULK in software mode, "
+                   "which needs ownership=on");
+        return false;
+    }
+    return true;
+}
