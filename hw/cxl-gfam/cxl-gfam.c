@@ -151,6 +151,7 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
     gfam_poison_init(s);
     gfam_view_init(s);
     gfam_hdm_init(s);
+    gfam_chmu_init(s);
     trace_gfam_realize(s->gfam, s->hot, s->bulk);
 }
 
@@ -165,6 +166,7 @@ static void gfam_exit(PCIDevice *dev)
 {
     CXLGFAM *s = CXL_GFAM(dev);
 
+    gfam_chmu_exit(s);
     gfam_hdm_exit(s);
     gfam_view_exit(s);
     gfam_poison_exit(s);
@@ -191,6 +193,7 @@ static void gfam_reset(DeviceState *dev)
     CXLGFAM *s = CXL_GFAM(dev);
 
     gfam_hdm_close_all(s);
+    gfam_chmu_reset(s);
     CXL_GFAM_GET_CLASS(s)->parent_reset(dev);
     pbr_add_bi_capability(&CXL_TYPE3(s)->cxl_cstate, PBR_CAP_BI_DECODER);
     drop_sanitize(s);

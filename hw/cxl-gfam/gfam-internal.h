@@ -40,6 +40,8 @@ typedef struct GFAMWindow {
 
 typedef struct GFAMPoison GFAMPoison;
 
+typedef struct GFAMChmu GFAMChmu;
+
 struct CXLGFAM {
     CXLType3Dev parent_obj;
 
@@ -59,6 +61,8 @@ struct CXLGFAM {
     Notifier path_notifier;
     Notifier lost_notifier;
     GFAMPoison *poison;
+    GFAMChmu *chmu;
+    MemoryRegion chmu_bar;
     void (*type3_reg_write)(void *opaque, hwaddr offset, uint64_t value,
                             unsigned size);
 };
@@ -101,6 +105,11 @@ void gfam_poison_poll(CXLGFAM *s);
  */
 bool gfam_poison_clear(CXLGFAM *s, uint64_t dpa, const uint8_t *data,
                        bool *written);
+
+/* gfam-chmu.c: the hotness monitoring unit, and its register block */
+void gfam_chmu_init(CXLGFAM *s);
+void gfam_chmu_exit(CXLGFAM *s);
+void gfam_chmu_reset(CXLGFAM *s);
 
 /* gfam-cdat.c */
 int gfam_build_cdat(CDATSubHeader ***table, void *priv);

@@ -25,6 +25,7 @@
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
 #include "eca-fail.h"
+#include "eca-hot.h"
 #include "eca-internal.h"
 #include "eca-park.h"
 #include "eca-regs.h"
@@ -411,11 +412,18 @@ static const Property eca_properties[] = {
     DEFINE_PROP_UINT32("hot-map-after", ECAState, hot_map_after, 256),
     DEFINE_PROP_UINT32("promote-after", ECAState, promote_after, 8),
     DEFINE_PROP_UINT32("precise-quota", ECAState, precise_quota, 1024),
+    DEFINE_PROP_UINT32("hot-sample", ECAState, hot_sample, 1000),
 };
 
 static void eca_init(Object *obj)
 {
     DPU_ECA(obj)->hot_track = g_strdup("line");
+    DPU_ECA(obj)->hot = eca_hot_new();
+}
+
+static void eca_finalize(Object *obj)
+{
+    eca_hot_free(DPU_ECA(obj)->hot);
 }
 
 static void eca_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
@@ -443,6 +451,7 @@ static const TypeInfo eca_info = {
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(ECAState),
     .instance_init = eca_init,
+    .instance_finalize = eca_finalize,
     .class_init = eca_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },

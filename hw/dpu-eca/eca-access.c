@@ -20,6 +20,7 @@
 #include "hw/core/cpu.h"
 #include "system/tcg.h"
 #include "eca-fail.h"
+#include "eca-hot.h"
 #include "eca-internal.h"
 #include "trace.h"
 
@@ -385,6 +386,7 @@ MemTxResult eca_read(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t *data,
     }
     *data = load(s->memory[gfam] + dpa, size);
     unhold_pages(s);
+    eca_hot_event(s, gfam, dpa, false);
     if (l) {
         locked_load(l, gfam, dpa, size, *data);
     }
@@ -406,5 +408,6 @@ MemTxResult eca_write(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t data,
         store(s->memory[gfam] + dpa, data, size);
     }
     unhold_pages(s);
+    eca_hot_event(s, gfam, dpa, true);
     return MEMTX_OK;
 }

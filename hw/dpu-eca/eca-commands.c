@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/log.h"
 #include "cxlf/copies.h"
 #include "eca-copies.h"
 #include "eca-internal.h"
@@ -25,6 +26,60 @@ static void work(void *opaque)
                                 c->command & ECA_COPY_INVALIDATE);
 }
 
+/* A command on pages, which may still be under way when this returns. */
+static uint32_t run_on_pages(ECAState *s)
+{
+    const struct cxlf_topology *t =
+        &cxl_fabric_directory(s->fabric)->topology;
+    const ECACopyCommand *c = &s->copy;
+    ECARange *r;
+    uint64_t size;
+
+    if (!s->pager) {
+        return ECA_COPY_OFF;
+    }
+    if (!cxl_fabric_is_up(s->fabric)) {
+        return ECA_COPY_LOST;
+    }
+    if (c->gfam >= t->gfams || !s->memory[c->gfam]) {
+        return ECA_COPY_RANGE;
+    }
+    size = t->gfam[c->gfam].hot + t->gfam[c->gfam].bulk;
+    if (!c->length || c->dpa >= size || c->length > size - c->dpa) {
+        return ECA_COPY_RANGE;
+    }
+    if (c->length > ECA_COPIES_MAX) {
+        return ECA_COPY_TOO_LONG;
+    }
+    if (c->dpa + c->length > t->gfam[c->gfam].hot &&
+        eca_soft_is_on(eca_pager_soft(s->pager), c->gfam)) {
+        return ECA_COPY_OFF;
+    }
+    r = eca_pager_command(s->pager);
+    r->command = c->command;
+    r->gfam = c->gfam;
+    r->dpa = c->dpa & ~(CXLF_PAGE - 1ull);
+    r->pages = DIV_ROUND_UP(c->dpa + c->length - r->dpa, CXLF_PAGE);
+    if (r->pages > ECA_RANGE_PAGES) {
+        return ECA_COPY_TOO_LONG;
+    }
+    eca_pager_start(s->pager);
+    return ECA_COPY_BUSY;
+}
+
+/* What a command on pages has come to. */
+static void look_at_pages(ECAState *s)
+{
+    ECACopyCommand *c = &s->copy;
+    ECARange *r;
+
+    if (c->status == ECA_COPY_BUSY) {
+        r = eca_pager_command(s->pager);
+        c->status = qatomic_load_acquire(&r->status);
+        c->lines = qatomic_read(&r->done);
+    }
+}
+
 static uint32_t run(ECAState *s)
 {
     const struct cxlf_topology *t =
@@ -33,6 +88,9 @@ static uint32_t run(ECAState *s)
     const struct cxlf_gfam *g;
 
     c->lines = 0;
+    if (c->command >= ECA_PAGES_SHARED && c->command < ECA_PAGES_END) {
+        return run_on_pages(s);
+    }
     if (!c->command || c->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE)) {
         return ECA_COPY_UNKNOWN;
     }
@@ -60,6 +118,7 @@ uint64_t eca_copy_read(ECAState *s, hwaddr offset)
 {
     const ECACopyCommand *c = &s->copy;
 
+    look_at_pages(s);
     switch (offset) {
     case ECA_COPY_DPA:
         return c->dpa;
@@ -88,6 +147,12 @@ bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value, unsigned size)
 {
     ECACopyCommand *c = &s->copy;
 
+    look_at_pages(s);
+    if (c->status == ECA_COPY_BUSY && offset >= ECA_COPY &&
+        offset < ECA_COPY_STATUS) {
+        qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: a command is under way\n");
+        return true;
+    }
     switch (offset & ~7ull) {
     case ECA_COPY_DPA:
         set(&c->dpa, offset, value, size);
@@ -103,6 +168,7 @@ bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value, unsigned size)
         if (offset & 4 || size == 8) {
             c->command = value;
             c->status = run(s);
+            look_at_pages(s);
         }
         return true;
     default:

@@ -35,6 +35,9 @@ typedef struct ECACopy {
     uint64_t owed;              /* lines that were dirty then, and still are */
     int64_t owed_us;            /* when that is an error */
     int reader;
+    uint32_t served;            /* the thread whose fault was the last */
+    unsigned served_line;
+    int64_t served_ns;          /* of that thread's own time */
     QTAILQ_ENTRY(ECACopy) next;
     QTAILQ_ENTRY(ECACopy) next_debtor;
     QTAILQ_ENTRY(ECACopy) next_suspect;

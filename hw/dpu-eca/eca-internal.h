@@ -35,6 +35,8 @@ typedef struct ECACopyCommand {
     uint32_t gfam, command, status, lines;
 } ECACopyCommand;
 
+typedef struct ECAHot ECAHot;
+
 struct ECAState {
     PCIDevice parent_obj;
 
@@ -54,12 +56,17 @@ struct ECAState {
     NotifierList recovery_notifiers;
     Notifier lost_notifier;
     Notifier ready_notifier;
+    ECAHot *hot;                /* has locks of its own */
+
+    /* Any thread, atomically: a bit for each device that counts. */
+    uint32_t hot_on;
 
     /* Properties */
     bool ownership;
     char *hot_track;
     uint32_t grain_min, grain_max;
     uint32_t hot_map_after, promote_after, precise_quota;
+    uint32_t hot_sample;
 };
 
 /* eca-commands.c: commands for private copies, in BAR 0.  BQL. */

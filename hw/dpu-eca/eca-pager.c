@@ -21,10 +21,12 @@
 #include "qemu/timer.h"
 #include "cxlf/agent.h"
 #include "eca-fail.h"
+#include "eca-hot.h"
 #include "eca-internal.h"
 #include "eca-pager.h"
 #include "eca-park.h"
 #include "eca-policy.h"
+#include "eca-regs.h"
 #include "eca-soft.h"
 #include "eca-tcg.h"
 #include "eca-uffd.h"
@@ -34,8 +36,12 @@
 #define PATIENCE_US     1000
 #define PATIENCE_MAX_US 100000
 #define PARK_US         20000   /* how often sleepers are looked at */
+#define FAIL_TRIES      5       /* to have a vCPU leave its access */
 /* Steps of one page in a row that are only lost races. */
 #define STEPS           64
+/* Pages that are sampled, and looked at, at a time. */
+#define SAMPLE_PAGES    512
+#define SAMPLE_LOOK     65536
 #define EVICTIONS       256     /* at a time, when the mode changes */
 
 typedef struct Want {
@@ -69,7 +75,6 @@ typedef struct Request {
     uint64_t needed;        /* of the one that is needed */
     unsigned order;         /* of the block, in messages */
     unsigned open;          /* parts that are not over */
-    uint32_t thread;        /* whose fault, or 0 */
     int64_t look_us;        /* when to look and post again */
     unsigned patience_us;
     QTAILQ_ENTRY(Request) next;
@@ -99,12 +104,24 @@ typedef struct Sleeper {
     uint64_t dpa;
 } Sleeper;
 
+/* A vCPU that is to get a machine check instead of its access. */
+typedef struct Failing {
+    uint32_t thread, gfam;
+    uint64_t dpa;
+    unsigned tries;
+    int64_t look_us;
+} Failing;
+
 typedef struct Device {
     uint8_t *front, *back;  /* NULL: not attached yet */
     int fd;
     uint64_t size;
     ram_addr_t ram;         /* of the front's region; RAM_ADDR_INVALID */
     ECAPages pages;
+    uint64_t sample_dpa;    /* where sampling goes on */
+    int64_t sample_us;      /* when it was done last */
+    uint32_t sample_rate;
+    unsigned sampling;      /* any thread, atomically: it is due; or 0 */
 } Device;
 
 struct ECAPager {
@@ -133,8 +150,10 @@ struct ECAPager {
     QTAILQ_HEAD(, Snoop) snoops;
     Run run;
     GArray *sleepers;
+    GArray *failing;
     GArray *promoted;               /* struct cxlf_log_page */
     GArray *evictions;              /* struct cxlf_request */
+    ECARange range;                 /* a command of the guest */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */
     ECAStreams streams;
     unsigned long posting[BITS_TO_LONGS(CXLF_MAX_HOSTS)];
@@ -256,8 +275,7 @@ static void show_views(ECAPager *p)
 
 /* The front */
 
-static void fail_page(ECAPager *p, uint32_t gfam, uint64_t dpa,
-                      uint32_t thread);
+static void cover_page(ECAPager *p, uint32_t gfam, uint64_t dpa);
 
 /* Have the pages of a run exist in the file; false: there is no memory. */
 static bool make_exist(Device *d, uint64_t dpa, uint64_t end)
@@ -291,10 +309,11 @@ static void give_back(ECAPager *p, const Run *run)
         struct cxlf_move m;
 
         set_held(p, page_of(p, run->gfam, dpa), dpa, CXLF_HELD_NOT);
+        page_of(p, run->gfam, dpa)->sampled = false;
         eca_uffd_zap(p->device[run->gfam].front + dpa, CXLF_PAGE);
         cxlf_page_event(p->directory, p->host, run->gfam, dpa, CXLF_EVICT,
                         &m);
-        fail_page(p, run->gfam, dpa, 0);
+        cover_page(p, run->gfam, dpa);
     }
 }
 
@@ -372,8 +391,10 @@ static void io_map(void *opaque, uint32_t gfam, uint64_t dpa, bool writable)
         (page->held == CXLF_HELD_SHARED && !writable)) {
         return;
     }
-    extend_run(p, page->held == CXLF_HELD_SHARED ? RUN_UNPROTECT : RUN_MAP,
-               gfam, dpa, writable);
+    extend_run(p, page->held == CXLF_HELD_SHARED && !page->sampled ?
+               RUN_UNPROTECT : RUN_MAP, gfam, dpa, writable);
+    page->sampled = false;
+    eca_hot_event(p->eca, gfam, dpa, writable);
     set_held(p, page, dpa, writable ? CXLF_HELD_OWNED : CXLF_HELD_SHARED);
     eca_policy_granted(page, p->now_us);
     p->mapped = true;
@@ -385,6 +406,7 @@ static void io_zap(void *opaque, uint32_t gfam, uint64_t dpa)
     ECAPage *page = page_of(p, gfam, dpa);
 
     if (page->held != CXLF_HELD_NOT) {
+        page->sampled = false;
         set_held(p, page, dpa, CXLF_HELD_NOT);
         extend_run(p, RUN_ZAP, gfam, dpa, false);
     }
@@ -397,7 +419,9 @@ static void io_protect(void *opaque, uint32_t gfam, uint64_t dpa)
 
     if (page->held == CXLF_HELD_OWNED) {
         set_held(p, page, dpa, CXLF_HELD_SHARED);
-        extend_run(p, RUN_PROTECT, gfam, dpa, false);
+        if (!page->sampled) {
+            extend_run(p, RUN_PROTECT, gfam, dpa, false);
+        }
     }
 }
 
@@ -441,16 +465,21 @@ static void restore(ECAState *s, uint32_t gfam, uint64_t dpa)
     }
 }
 
+static void checked(ECAState *s, uint32_t gfam, uint64_t dpa)
+{
+    if (s->pager) {
+        eca_pager_want(s->pager, gfam, dpa, ECA_WANT_CHECKED);
+    }
+}
+
 /* Put a private page of all ones over one that cannot be had. */
-static void fail_page(ECAPager *p, uint32_t gfam, uint64_t dpa,
-                      uint32_t thread)
+static void cover_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
 {
     Device *d = &p->device[gfam];
     ECAPage *page = page_of(p, gfam, dpa);
     uint8_t *ones;
 
-    trace_eca_private(p->host, gfam, dpa, thread);
-    count(p, gfam, dpa, CXLF_REFUSAL, 1);
+    trace_eca_private(p->host, gfam, dpa);
     if (page->failed) {
         eca_uffd_wake(&p->uffd, d->front + dpa, CXLF_PAGE);
         return;
@@ -459,7 +488,7 @@ static void fail_page(ECAPager *p, uint32_t gfam, uint64_t dpa,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ones == MAP_FAILED) {
         error_report_once("dpu-eca: no memory for a failed page");
-        return;             /* its thread waits, and is looked at again */
+        return;
     }
     memset(ones, 0xff, CXLF_PAGE);
     /* At once: nobody may see what lies between. */
@@ -470,7 +499,84 @@ static void fail_page(ECAPager *p, uint32_t gfam, uint64_t dpa,
     }
     page->failed = true;
     eca_uffd_wake(&p->uffd, d->front + dpa, CXLF_PAGE);
-    eca_fail_report(p->eca, eca_fail_cpu(thread), gfam, dpa, restore);
+    eca_fail_report(p->eca, NULL, gfam, dpa, restore);
+}
+
+/*
+ * Have a vCPU leave its access, with a machine check: the guest learns of it
+ * at the instruction that fails.  False if it takes none.
+ */
+static bool check_vcpu(ECAPager *p, const Failing *f)
+{
+    CPUState *cpu = eca_fail_cpu(f->thread);
+
+    if (!cpu || !eca_fail_is_taken(cpu)) {
+        return false;
+    }
+    if (!f->tries) {
+        eca_fail_report(p->eca, cpu, f->gfam, f->dpa, checked);
+    }
+    eca_park(cpu);
+    return true;
+}
+
+/* The access of a thread that sleeps in the front fails. */
+static void fail_page(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                      uint32_t thread)
+{
+    Failing f = {
+        .thread = thread, .gfam = gfam, .dpa = dpa,
+        .look_us = now_us() + PARK_US,
+    };
+
+    count(p, gfam, dpa, CXLF_REFUSAL, 1);
+    if (check_vcpu(p, &f)) {
+        g_array_append_val(p->failing, f);
+    } else {
+        cover_page(p, gfam, dpa);
+    }
+}
+
+/* Those who sleep on a page that fails: one asked, others came later. */
+static void fail_sleepers(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    for (unsigned i = 0; i < p->sleepers->len; i++) {
+        Sleeper *s = &g_array_index(p->sleepers, Sleeper, i);
+
+        if (s->gfam == gfam && s->dpa == dpa) {
+            fail_page(p, gfam, dpa, s->thread);
+        }
+    }
+}
+
+/* A vCPU that cannot leave its access goes on, and reads all ones. */
+static void look_at_failing(ECAPager *p)
+{
+    for (unsigned i = p->failing->len; i-- > 0;) {
+        Failing *f = &g_array_index(p->failing, Failing, i);
+
+        if (now_us() < f->look_us) {
+            continue;
+        }
+        f->look_us += PARK_US;
+        if (++f->tries > FAIL_TRIES || !check_vcpu(p, f)) {
+            cover_page(p, f->gfam, f->dpa);
+            g_array_remove_index_fast(p->failing, i);
+        }
+    }
+}
+
+/* One vCPU has got its machine check. */
+static void forget_failing(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    for (unsigned i = 0; i < p->failing->len; i++) {
+        Failing *f = &g_array_index(p->failing, Failing, i);
+
+        if (f->gfam == gfam && f->dpa == dpa) {
+            g_array_remove_index_fast(p->failing, i);
+            return;
+        }
+    }
 }
 
 /*
@@ -666,7 +772,8 @@ static void part_failed(ECAPager *p, Request *r, Part *part)
 {
     if (r->fault && part->r.dpa == r->needed) {
         flush_run(p);
-        fail_page(p, r->gfam, part->r.dpa, r->thread);
+        fail_sleepers(p, r->gfam, part->r.dpa);
+        part->mapped = true;        /* nobody waits for it any more */
     }
     part->over = true;
 }
@@ -840,7 +947,8 @@ static void fail_requests(ECAPager *p)
 
     QTAILQ_FOREACH_SAFE(r, &p->requests, next, following) {
         if (r->fault) {
-            fail_page(p, r->gfam, r->needed, r->thread);
+            fail_sleepers(p, r->gfam, r->needed);
+            r->part[0].mapped = true;   /* nobody waits for it */
         }
         end_request(p, r);
     }
@@ -879,6 +987,7 @@ static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
     bool contested;
 
     p->lost_pages++;
+    eca_hot_event(p->eca, gfam, dpa, page->held == CXLF_HELD_NOT);
     eca_streams_lost(&p->streams, gfam, dpa,
                      p->options.order_min,
                      eca_pages_order(&p->device[gfam].pages, dpa));
@@ -999,6 +1108,18 @@ static void take_messages(ECAPager *p)
 
 /* BULK that is coherent by software, or will be */
 
+/* A page was given up; a fault that came meanwhile begins again. */
+static void evicted(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    ECAPage *page = page_of(p, gfam, dpa);
+
+    page->asked = false;
+    if (page->waited) {
+        page->waited = false;
+        eca_uffd_wake(&p->uffd, p->device[gfam].front + dpa, CXLF_PAGE);
+    }
+}
+
 /* Go on with evictions that wait for nothing else. */
 static void step_evictions(ECAPager *p)
 {
@@ -1011,6 +1132,7 @@ static void step_evictions(ECAPager *p)
             progress = cxlf_request_step(&p->agent, r);
         }
         if (progress != CXLF_MORE && progress != CXLF_WAIT) {
+            evicted(p, r->gfam, r->dpa);
             g_array_remove_index_fast(p->evictions, i);
         }
     }
@@ -1098,6 +1220,73 @@ static bool soft_fault(ECAPager *p, uint32_t gfam, uint64_t dpa,
     return true;
 }
 
+/* Sampling */
+
+/* A page that is held all the time was used: map it again, and count. */
+static void end_sample(ECAPager *p, uint32_t gfam, uint64_t dpa, bool write)
+{
+    Device *d = &p->device[gfam];
+    ECAPage *page = page_of(p, gfam, dpa);
+    int ret = eca_uffd_map(&p->uffd, d->front + dpa, CXLF_PAGE,
+                           page->held == CXLF_HELD_OWNED);
+
+    page->sampled = false;
+    if (ret < 0) {
+        Run run = { .gfam = gfam, .dpa = dpa, .end = dpa + CXLF_PAGE };
+
+        give_back(p, &run);
+        return;
+    }
+    eca_hot_touch(p->eca, gfam, dpa, write);
+}
+
+static void sample_device(ECAPager *p, uint32_t gfam)
+{
+    Device *d = &p->device[gfam];
+    unsigned sampling = qatomic_xchg(&d->sampling, 0);
+    unsigned steps = SAMPLE_LOOK, seen = 0, done = 0;
+    int64_t budget;
+
+    if (!sampling || !d->front) {
+        return;
+    }
+    budget = MIN(p->now_us - d->sample_us, 1000000) * d->sample_rate /
+             1000000;
+    budget = MIN(budget, SAMPLE_PAGES);
+    while (done < budget &&
+           eca_pages_next_owned(&d->pages, &d->sample_dpa, &steps)) {
+        uint64_t dpa = d->sample_dpa;
+        ECAPage *page = page_of(p, gfam, dpa);
+
+        d->sample_dpa += CXLF_PAGE;
+        steps -= MIN(steps, 1);
+        if (page->view == ECA_VIEW_DIRECT && !page->asked &&
+            !page->failed && !page->sampled &&
+            !(seen++ & ((1u << sampling) - 1)) &&
+            eca_hot_wants(p->eca, gfam, dpa)) {
+            eca_uffd_zap(d->front + dpa, CXLF_PAGE);
+            page->sampled = true;
+            done++;
+        }
+    }
+    if (d->sample_dpa >= d->size) {
+        d->sample_dpa = 0;
+    }
+    if (budget) {
+        d->sample_us = p->now_us;
+    }
+    trace_eca_sample(p->host, gfam, done);
+}
+
+static void sample_pages(ECAPager *p)
+{
+    for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
+        if (qatomic_read(&p->device[i].sampling)) {
+            sample_device(p, i);
+        }
+    }
+}
+
 /* Faults */
 
 static Device *device_of(ECAPager *p, void *address, uint32_t *gfam)
@@ -1128,7 +1317,13 @@ static void take_fault(ECAPager *p, const ECAFault *f)
     dpa = sleeper.dpa = (uint8_t *)f->address - d->front;
     page = page_of(p, gfam, dpa);
     trace_eca_fault(p->host, gfam, dpa, f->write, page->held);
+    if (page->sampled && !qatomic_read(&p->lost) &&
+        is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
+        end_sample(p, gfam, dpa, f->write);
+        return;
+    }
     count(p, gfam, dpa, CXLF_PAGE_FAULT, 1);
+    eca_hot_event(p->eca, gfam, dpa, f->write);
     if (qatomic_read(&p->lost)) {
         fail_page(p, gfam, dpa, f->thread);
         return;
@@ -1150,7 +1345,6 @@ static void take_fault(ECAPager *p, const ECAFault *f)
                                                              dpa)));
     if (r) {
         r->fault = true;
-        r->thread = f->thread;
     } else {
         page->waited = true;
     }
@@ -1185,12 +1379,44 @@ static void sweep_promoted(ECAPager *p)
     qatomic_set(&p->precise, p->promoted->len);
 }
 
+static bool is_hot(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    return dpa < p->directory->topology.gfam[gfam].hot;
+}
+
+/* BULK pages of lines, with those that will be. */
+static unsigned precise_pages(ECAPager *p)
+{
+    unsigned n = p->promoted->len;
+    Request *r;
+
+    QTAILQ_FOREACH(r, &p->requests, next) {
+        n += r->kind == ECA_WANT_LINES && !is_hot(p, r->gfam, r->dpa);
+    }
+    return n;
+}
+
+/* Whether the quota has room for a page of lines. */
+static bool may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    if (is_hot(p, gfam, dpa)) {
+        return true;
+    }
+    if (precise_pages(p) >= p->options.precise_quota) {
+        sweep_promoted(p);
+    }
+    if (precise_pages(p) >= p->options.precise_quota) {
+        count(p, gfam, dpa, CXLF_PROMOTION_REFUSED, 1);
+        return false;
+    }
+    return true;
+}
+
 static void take_want(ECAPager *p, const Want *w)
 {
     ECAPage *page = page_of(p, w->gfam, w->dpa);
-    bool is_hot = w->dpa < p->directory->topology.gfam[w->gfam].hot;
 
-    if (!is_hot && w->kind != ECA_WANT_RESTORED &&
+    if (!is_hot(p, w->gfam, w->dpa) && w->kind != ECA_WANT_RESTORED &&
         eca_soft_is_on(p->soft, w->gfam)) {
         count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED,
               w->kind == ECA_WANT_LINES);
@@ -1201,15 +1427,14 @@ static void take_want(ECAPager *p, const Want *w)
     case ECA_WANT_RESTORED:
         restore_page(p, w->gfam, w->dpa);
         break;
+    case ECA_WANT_CHECKED:
+        forget_failing(p, w->gfam, w->dpa);
+        break;
     case ECA_WANT_DIRECT:
         set_view(p, w->gfam, w->dpa, ECA_VIEW_DIRECT);
         break;
     case ECA_WANT_LINES:
-        if (!is_hot && p->promoted->len >= p->options.precise_quota) {
-            sweep_promoted(p);
-        }
-        if (!is_hot && p->promoted->len >= p->options.precise_quota) {
-            count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED, 1);
+        if (!may_promote(p, w->gfam, w->dpa)) {
             set_view(p, w->gfam, w->dpa, ECA_VIEW_DIRECT);
             break;
         }
@@ -1243,6 +1468,78 @@ static void take_wants(ECAPager *p)
     }
 }
 
+/* Commands on pages: what eca-range.c rests on */
+
+ECAPage *eca_pager_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    return page_of(p, gfam, dpa);
+}
+
+bool eca_pager_peek(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                    struct cxlf_line *entry)
+{
+    return peek(p, gfam, dpa, entry);
+}
+
+bool eca_pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam,
+                     uint64_t dpa, unsigned order)
+{
+    Request *r;
+
+    if (kind == ECA_WANT_LINES) {
+        if (p->options.by_page || (!is_hot(p, gfam, dpa) &&
+                                   !cxlf_can_promote(p->directory, gfam,
+                                                     dpa)) ||
+            !may_promote(p, gfam, dpa)) {
+            return false;
+        }
+        /* An access by the front would take it back. */
+        set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
+    }
+    r = begin_request(p, kind, gfam, dpa, order);
+    for (unsigned i = 0; r && i < r->parts; i++) {
+        page_of(p, gfam, r->part[i].r.dpa)->unmapped = false;
+    }
+    return true;
+}
+
+void eca_pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    struct cxlf_request evict = {
+        .gfam = gfam, .dpa = dpa, .event = CXLF_EVICT, .phase = CXLF_ZAP,
+    };
+
+    /* No request may map it between the two steps. */
+    page_of(p, gfam, dpa)->asked = true;
+    cxlf_request_step(&p->agent, &evict);
+    g_array_append_val(p->evictions, evict);
+}
+
+/* Lines of pages that are tracked by them; of others there are none. */
+void eca_pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                             unsigned pages)
+{
+    struct cxlf_line entry;
+
+    for (uint64_t at = dpa; at < dpa + pages * CXLF_PAGE; at += CXLF_PAGE) {
+        if (!peek(p, gfam, at, &entry) || entry.state != CXLF_L) {
+            continue;
+        }
+        for (unsigned i = 0; i < CXLF_LINES_PER_PAGE; i++) {
+            cxlf_access(p->directory, p->host, gfam, at + i * CXLF_LINE,
+                        CXLF_EVICT);
+        }
+    }
+}
+
+unsigned eca_pager_flush(ECAPager *p)
+{
+    flush_run(p);
+    step_evictions(p);
+    step_requests(p);
+    return p->evictions->len;
+}
+
 static void do_work(ECAPager *p)
 {
     Work *w;
@@ -1271,7 +1568,10 @@ static int64_t time_to_wait(ECAPager *p)
     QTAILQ_FOREACH(s, &p->snoops, next) {
         until = MIN(until, s->due_us);
     }
-    if (p->sleepers->len) {
+    if (p->range.active) {
+        until = MIN(until, now + PATIENCE_US);
+    }
+    if (p->sleepers->len || p->failing->len) {
         until = MIN(until, now + PARK_US);
     }
     if (p->soft_us >= 0) {
@@ -1351,16 +1651,20 @@ static void *pager_thread(void *opaque)
             take_fault(p, &fault);
         }
         take_wants(p);
+        look_at_failing(p);
         if (qatomic_read(&p->lost)) {
             fail_requests(p);
+            eca_range_end(&p->range, ECA_COPY_LOST);
             continue;
         }
         watch_recoveries(p);
         take_messages(p);
         look_at_requests(p);
         step_requests(p);
+        eca_range_step(&p->range, p);
         serve_snoops(p);
         p->soft_us = eca_soft_step(p->soft);
+        sample_pages(p);
         park_sleepers(p);
         show_views(p);
     }
@@ -1417,6 +1721,7 @@ static void release_all(void *opaque)
     ECAPager *p = opaque;
     Snoop *s;
 
+    eca_range_end(&p->range, ECA_COPY_PARTLY);
     while (!QTAILQ_EMPTY(&p->requests)) {
         end_request(p, QTAILQ_FIRST(&p->requests));
     }
@@ -1435,6 +1740,23 @@ static void release_all(void *opaque)
     if (!qatomic_read(&p->lost)) {
         cxlf_give_up(p->directory, p->host, CXLF_EVICT, NULL);
     }
+}
+
+ECARange *eca_pager_command(ECAPager *p)
+{
+    return &p->range;
+}
+
+static void start_range(void *opaque)
+{
+    ECAPager *p = opaque;
+
+    eca_range_start(&p->range, p);
+}
+
+void eca_pager_start(ECAPager *p)
+{
+    eca_pager_run(p, start_range, p);
 }
 
 void eca_pager_release(ECAPager *p)
@@ -1466,7 +1788,8 @@ void eca_pager_want(ECAPager *p, uint32_t gfam, uint64_t dpa,
 
     dpa &= ~(CXLF_PAGE - 1ull);
     page = page_of(p, gfam, dpa);
-    if (kind != ECA_WANT_RESTORED && qatomic_xchg(&page->wanted, true)) {
+    if (kind != ECA_WANT_RESTORED && kind != ECA_WANT_CHECKED &&
+        qatomic_xchg(&page->wanted, true)) {
         return;
     }
     w = g_new(Want, 1);
@@ -1518,6 +1841,14 @@ void eca_pager_note(ECAPager *p, uint32_t gfam, uint64_t dpa, bool alone)
             eca_pager_want(p, gfam, dpa, ECA_WANT_MAPPED);
         }
     }
+}
+
+void eca_pager_sample(ECAPager *p, uint32_t gfam, unsigned sampling,
+                      uint32_t rate)
+{
+    qatomic_set(&p->device[gfam].sample_rate, rate);
+    qatomic_set(&p->device[gfam].sampling, sampling);
+    event_notifier_set(&p->kick);
 }
 
 bool eca_pager_may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa)
@@ -1606,6 +1937,7 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
     QTAILQ_INIT(&p->snoops);
     QSIMPLEQ_INIT(&p->wants);
     p->sleepers = g_array_new(false, false, sizeof(Sleeper));
+    p->failing = g_array_new(false, false, sizeof(Failing));
     p->promoted = g_array_new(false, false, sizeof(struct cxlf_log_page));
     p->evictions = g_array_new(false, false, sizeof(struct cxlf_request));
     qemu_mutex_init(&p->lock);
@@ -1653,6 +1985,7 @@ void eca_pager_free(ECAPager *p)
     g_array_free(p->evictions, true);
     g_array_free(p->promoted, true);
     g_array_free(p->sleepers, true);
+    g_array_free(p->failing, true);
     event_notifier_cleanup(&p->kick);
     eca_uffd_close(&p->uffd);
     g_free(p);

@@ -14,6 +14,7 @@
 #include "hw/cxlf/eca.h"
 #include "exec/memory.h"
 #include "eca-pages.h"
+#include "eca-range.h"
 #include "eca-soft.h"
 
 typedef struct ECAPager ECAPager;
@@ -72,6 +73,7 @@ typedef enum ECAWantKind {
     ECA_WANT_MAPPED,        /* own and show it directly: nobody else uses it */
     ECA_WANT_DIRECT,        /* show it directly, whoever holds it */
     ECA_WANT_RESTORED,      /* take a private page away again */
+    ECA_WANT_CHECKED,       /* its vCPU has got a machine check */
 } ECAWantKind;
 
 /* eca_pager_want: ask for it; returns at once.  Any thread. */
@@ -97,7 +99,38 @@ void eca_pager_unhold(ECAPager *p, uint32_t gfam, uint64_t dpa);
  */
 void eca_pager_note(ECAPager *p, uint32_t gfam, uint64_t dpa, bool alone);
 
+/*
+ * eca_pager_sample: have one owned page in 2^@sampling of what the CHMU
+ * watches fault at its next access, at most @rate pages a second.  BQL.
+ */
+void eca_pager_sample(ECAPager *p, uint32_t gfam, unsigned sampling,
+                      uint32_t rate);
+
 /* eca_pager_may_promote: whether a BULK page may be tracked by lines.  BQL. */
 bool eca_pager_may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa);
+
+/*
+ * eca_pager_command: the command on pages that is or was under way last; a
+ * new one is filled in and started by eca_pager_start(), which returns when
+ * what needs no other host has been done.  BQL.
+ */
+ECARange *eca_pager_command(ECAPager *p);
+void eca_pager_start(ECAPager *p);
+
+/*
+ * For eca-range.c, in the agent's thread.  eca_pager_begin: ask for a page,
+ * and for its block as far as that costs no more; false if it cannot be
+ * had.  eca_pager_evict: give a page up.  eca_pager_flush: make what can be
+ * made of these at once; returns how many pages are still being given up.
+ */
+ECAPage *eca_pager_page(ECAPager *p, uint32_t gfam, uint64_t dpa);
+bool eca_pager_peek(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                    struct cxlf_line *entry);
+bool eca_pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam,
+                     uint64_t dpa, unsigned order);
+void eca_pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa);
+void eca_pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                             unsigned pages);
+unsigned eca_pager_flush(ECAPager *p);
 
 #endif /* HW_DPU_ECA_PAGER_H */

@@ -100,6 +100,24 @@ void eca_pages_reset(ECAPages *t)
     }
 }
 
+bool eca_pages_next_owned(const ECAPages *t, uint64_t *dpa, unsigned *steps)
+{
+    uint64_t page = *dpa / CXLF_PAGE;
+
+    for (; page < t->pages && *steps; page++, (*steps)--) {
+        ECAPage *chunk = qatomic_read(&t->chunk[page / CHUNK_PAGES]);
+
+        if (!chunk) {
+            page |= CHUNK_PAGES - 1;
+        } else if (chunk[page % CHUNK_PAGES].held == CXLF_HELD_OWNED) {
+            *dpa = page * CXLF_PAGE;
+            return true;
+        }
+    }
+    *dpa = MIN(page, t->pages) * CXLF_PAGE;
+    return false;
+}
+
 bool eca_pages_next_failed(const ECAPages *t, uint64_t *dpa)
 {
     for (uint64_t page = *dpa / CXLF_PAGE; page < t->pages; page++) {

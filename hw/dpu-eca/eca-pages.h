@@ -28,6 +28,7 @@ typedef struct ECAPage {
     bool waited;            /* and a fault came after that */
     bool exists;            /* in the file */
     bool unmapped;          /* not to be mapped with its block */
+    bool sampled;           /* held, but its next access faults */
     uint8_t hold;           /* its minimum hold is ECA_HOLD_US << hold */
     uint8_t quiet;          /* its quiet time is ECA_QUIET_MS << quiet */
     uint32_t granted_us;    /* when it was mapped */
@@ -78,6 +79,12 @@ void eca_pages_reset(ECAPages *t);
  * The agent's thread.
  */
 ECAPage *eca_pages_next(const ECAPages *t, uint64_t *dpa);
+
+/*
+ * eca_pages_next_owned: the next owned page from *@dpa on, at most @steps
+ * records further; else where it has stopped, or the end.
+ */
+bool eca_pages_next_owned(const ECAPages *t, uint64_t *dpa, unsigned *steps);
 
 /* eca_pages_next_failed: the next page from *@dpa on that has failed. */
 bool eca_pages_next_failed(const ECAPages *t, uint64_t *dpa);

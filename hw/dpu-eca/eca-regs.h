@@ -54,10 +54,22 @@
 #define ECA_COPY_RANGE      2u      /* not all in the BULK of a device */
 #define ECA_COPY_TOO_LONG   3u
 #define ECA_COPY_LOST       4u      /* the fabric is lost */
-#define ECA_COPY_LINES      0x21c   /* written back */
+#define ECA_COPY_BUSY       5u      /* under way */
+#define ECA_COPY_PARTLY     6u      /* some pages could not be had */
+#define ECA_COPY_OFF        7u      /* no page ownership here */
+#define ECA_COPY_LINES      0x21c   /* written back; or pages done */
 #define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
 #define ECA_COPY_LONGEST    0x224   /* bytes */
 #define ECA_COPY_END        0x240
+
+/* Commands on pages, by the same registers. */
+#define ECA_PAGES_SHARED    16u     /* have them, to read */
+#define ECA_PAGES_OWNED     17u     /* have them, to write */
+#define ECA_PAGES_RELEASE   18u     /* give them up */
+#define ECA_PAGES_PROMOTE   19u     /* track them by lines */
+#define ECA_PAGES_DEMOTE    20u     /* by ownership, and own them */
+#define ECA_PAGES_PREFETCH  21u     /* ask for them, to read; do not wait */
+#define ECA_PAGES_END       22u
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 

@@ -18,9 +18,7 @@ bool eca_tcg_has_code(ram_addr_t page)
 void eca_tcg_drop_code(CPUState *cpu, ram_addr_t from, uint64_t size)
 {
     if (tcg_enabled()) {
-        if (tcg_enabled()) {
         compat_invalidate_code(cpu, from, from + size - 1);
-    }
     }
 }
 

@@ -105,6 +105,9 @@ def _parser():
     up.add_argument("--gfam-options", default="", metavar="TEXT",
                     help="more properties of every cxl-gfam, such as "
                     "x-hot-bypass=on")
+    up.add_argument("--fabric-options", default="", metavar="TEXT",
+                    help="more properties of the owner's cxl-fabric, such as "
+                    "on-death=poison")
     up.add_argument("--eca-options", default="", metavar="TEXT",
                     help="more properties of every dpu-eca, such as "
                     "ownership=off")

@@ -59,6 +59,7 @@ class Config:
     online: list = field(default_factory=list)
     gfam_options: str = ""
     eca_options: str = ""
+    fabric_options: str = ""
     extra: list = field(default_factory=list)
 
     def check(self):
@@ -127,13 +128,14 @@ def _monitor(path):
 
 def owner(config, place):
     """The process without a guest that owns the fabric."""
+    more = "," + config.fabric_options if config.fabric_options else ""
     return [config.binary, "-name", f"cxlf-{config.name}-owner",
             "-machine", "none", "-nodefaults", "-display", "none",
             *_monitor(place("owner.qmp")),
             "-object", f"cxl-fabric,id=fabric0,listen=on,"
             f"socket={place('fabric.sock')},hosts={config.hosts},"
             f"leaves={config.leaves},gfams={config.gfams},"
-            f"hot={config.hot},bulk={config.bulk}"]
+            f"hot={config.hot},bulk={config.bulk}{more}"]
 
 
 def _fabric_devices(config, host, place):

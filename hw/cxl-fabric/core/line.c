@@ -455,6 +455,46 @@ enum cxlf_result cxlf_line_event(struct cxlf_directory *d, unsigned host,
            all_steps(d, host, &t, gfam, dpa, event, m);
 }
 
+static bool is_unchanged(const struct cxlf_line *a, const struct cxlf_line *b)
+{
+    return a->state == b->state && a->holders == b->holders;
+}
+
+/*
+ * An access that its host has the permission for.  A line is held only while
+ * its page is tracked by lines, so an entry that shows the permission tells
+ * all: the line was this host's at that moment, and nothing is changed.  So
+ * it need not be inside, as whoever changes an entry must.
+ */
+static bool hit(struct cxlf_directory *d, unsigned host,
+                const struct cxlf_target *t, enum cxlf_event event,
+                struct cxlf_move *m)
+{
+    struct set s = set_of(d, t);
+
+    for (unsigned way = 0; way < s.ways; way++) {
+        uint32_t index = s.first + way;
+        struct cxlf_entry e = cxlf_entry_load(&t->shard.entries[index]);
+
+        if (CXLF_WORD_TAG(e.word) != t->unit + 1 ||
+            cxlf_entry_decode(&t->shard, e, &m->before) != CXLF_SLOT_UNIT) {
+            continue;
+        }
+        if (!cxlf_step(CXLF_LINE_UNIT, t->shard.hosts, m->before, host, event,
+                       &m->after, &m->actions) ||
+            !(m->actions & (CXLF_A_READ_HIT | CXLF_A_WRITE_HIT)) ||
+            !is_unchanged(&m->before, &m->after)) {
+            return false;
+        }
+        m->generation = CXLF_WORD_GENERATION(e.word);
+        m->snooped = 0;
+        m->evicted = false;
+        cxlf_count_move(t, index, host, event, m);
+        return true;
+    }
+    return false;
+}
+
 enum cxlf_result cxlf_access_move(struct cxlf_directory *d, unsigned host,
                                   uint32_t gfam, uint64_t dpa,
                                   enum cxlf_event event,
@@ -468,6 +508,9 @@ enum cxlf_result cxlf_access_move(struct cxlf_directory *d, unsigned host,
     }
     if (is_simple(d, &t)) {
         return simple_event(d, host, &t, event, m);
+    }
+    if (is_open(d, &t, event) && hit(d, host, &t, event, m)) {
+        return CXLF_OK;
     }
     for (unsigned try = 0; try < CXLF_TRIES; try++) {
         result = all_steps(d, host, &t, gfam, dpa, event, m);

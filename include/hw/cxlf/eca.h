@@ -76,4 +76,33 @@ void eca_refuse(ECAState *s, uint32_t gfam, uint64_t dpa);
 bool eca_clear_poison(ECAState *s, enum cxlf_kind kind, uint32_t gfam,
                       uint64_t dpa);
 
+/* Hotness: docs/specs/chmu.md */
+
+/* Units that can be counted in one epoch. */
+#define ECA_HOT_COUNTERS 16384
+
+typedef struct ECAHotConfig {
+    unsigned unit_shift;        /* log2 of a unit's bytes */
+    unsigned sampling;          /* one event in 2^n is counted */
+    bool random;                /* not each 2^n-th one, but that many */
+    bool reads, writes;
+    uint32_t max_count;         /* where counters stay */
+    /* A bit for each 256 MiB; the caller's, until eca_hot_stop(). */
+    const uint64_t *ranges;
+} ECAHotConfig;
+
+/* eca_hot_start: count from now on, and from 0.  BQL. */
+void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config);
+void eca_hot_stop(ECAState *s, uint32_t gfam);
+
+/* A unit (its number) that was hot; called under a lock: only note it. */
+typedef void ECAHotUnit(void *opaque, uint64_t unit, uint32_t count);
+
+/*
+ * eca_hot_epoch: end an epoch.  Calls @unit for each unit that counted
+ * @threshold or more, and begins from 0 again.  BQL.
+ */
+void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
+                   ECAHotUnit *unit, void *opaque);
+
 #endif /* HW_CXLF_ECA_H */

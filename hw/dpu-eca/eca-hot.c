@@ -1,0 +1,209 @@
+/*
+ * DPU Edge Coherence Agent: how often units of memory are used
+ *
+ * A device has a fixed number of counters, as hardware has: units that find
+ * none in an epoch are not counted in it.  They are found through a hash
+ * table whose slots expire with their epoch, so that an epoch's end costs
+ * what was used in it.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "cxlf/abi.h"
+#include "eca-hot.h"
+#include "trace.h"
+
+#define SLOTS   (2 * ECA_HOT_COUNTERS)
+
+typedef struct Slot {
+    uint64_t unit;
+    uint32_t epoch;         /* in which it is used */
+    uint32_t count;
+} Slot;
+
+typedef struct Device {
+    QemuMutex lock;         /* of all of it */
+    ECAHotConfig config;
+    Slot *slot;             /* NULL: nothing is counted */
+    uint32_t *used;         /* slots of this epoch, in their order */
+    uint32_t units;         /* how many these are */
+    uint32_t epoch;
+    uint64_t missed;        /* events that found no counter */
+    uint64_t events;        /* for down-sampling */
+    uint64_t random;
+} Device;
+
+struct ECAHot {
+    Device device[CXLF_MAX_GFAMS];
+};
+
+ECAHot *eca_hot_new(void)
+{
+    ECAHot *hot = g_new0(ECAHot, 1);
+
+    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        qemu_mutex_init(&hot->device[i].lock);
+    }
+    return hot;
+}
+
+static void drop_counters(Device *d)
+{
+    g_free(d->slot);
+    g_free(d->used);
+    d->slot = NULL;
+    d->used = NULL;
+    d->units = 0;
+}
+
+void eca_hot_free(ECAHot *hot)
+{
+    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+        drop_counters(&hot->device[i]);
+        qemu_mutex_destroy(&hot->device[i].lock);
+    }
+    g_free(hot);
+}
+
+/* The slot of a unit in this epoch, or NULL if all counters are in use. */
+static Slot *slot_of(Device *d, uint64_t unit)
+{
+    uint64_t hash = unit * 0x9e3779b97f4a7c15ull;
+    uint32_t i = (hash >> 32) % SLOTS;
+    Slot *slot = &d->slot[i];
+
+    while (slot->epoch == d->epoch) {
+        if (slot->unit == unit) {
+            return slot;
+        }
+        i = (i + 1) % SLOTS;
+        slot = &d->slot[i];
+    }
+    if (d->units == ECA_HOT_COUNTERS) {
+        return NULL;
+    }
+    d->used[d->units++] = i;
+    *slot = (Slot) { .unit = unit, .epoch = d->epoch };
+    return slot;
+}
+
+static bool is_in_range(const Device *d, uint64_t dpa)
+{
+    uint64_t range = dpa / CXLF_CAPACITY_UNIT;
+
+    return d->slot && d->config.ranges[range / 64] >> range % 64 & 1;
+}
+
+/* Whether this event is one of those that down-sampling leaves. */
+static bool is_sampled(Device *d)
+{
+    uint64_t number = d->events++;
+
+    if (d->config.random) {
+        d->random ^= d->random << 13;
+        d->random ^= d->random >> 7;
+        d->random ^= d->random << 17;
+        number = d->random >> 32;
+    }
+    return !(number & ((1ull << d->config.sampling) - 1));
+}
+
+static void add(Device *d, uint64_t dpa, bool write, bool touch)
+{
+    Slot *slot;
+
+    if (!is_in_range(d, dpa) ||
+        !(write ? d->config.writes : d->config.reads) ||
+        !(touch || is_sampled(d))) {
+        return;
+    }
+    slot = slot_of(d, dpa >> d->config.unit_shift);
+    if (!slot) {
+        d->missed++;
+    } else if (slot->count < d->config.max_count) {
+        slot->count++;
+    }
+}
+
+void eca_hot_count(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
+{
+    Device *d = &s->hot->device[gfam];
+
+    QEMU_LOCK_GUARD(&d->lock);
+    add(d, dpa, write, false);
+}
+
+void eca_hot_touch(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
+{
+    Device *d = &s->hot->device[gfam];
+
+    QEMU_LOCK_GUARD(&d->lock);
+    add(d, dpa, write, true);
+}
+
+bool eca_hot_wants(ECAState *s, uint32_t gfam, uint64_t dpa)
+{
+    Device *d = &s->hot->device[gfam];
+
+    QEMU_LOCK_GUARD(&d->lock);
+    return is_in_range(d, dpa);
+}
+
+/* For the CHMU */
+
+void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config)
+{
+    Device *d = &s->hot->device[gfam];
+
+    WITH_QEMU_LOCK_GUARD(&d->lock) {
+        drop_counters(d);
+        d->config = *config;
+        d->slot = g_new0(Slot, SLOTS);
+        d->used = g_new(uint32_t, ECA_HOT_COUNTERS);
+        d->epoch = 1;
+        d->events = d->missed = 0;
+        d->random = 0x2545f4914f6cdd1dull;
+    }
+    qatomic_or(&s->hot_on, 1u << gfam);
+}
+
+void eca_hot_stop(ECAState *s, uint32_t gfam)
+{
+    Device *d = &s->hot->device[gfam];
+
+    qatomic_and(&s->hot_on, ~(1u << gfam));
+    QEMU_LOCK_GUARD(&d->lock);
+    drop_counters(d);
+}
+
+void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
+                   ECAHotUnit *unit, void *opaque)
+{
+    Device *d = &s->hot->device[gfam];
+    unsigned sampling = 0;
+    uint32_t hot = 0;
+
+    WITH_QEMU_LOCK_GUARD(&d->lock) {
+        for (uint32_t i = 0; i < d->units; i++) {
+            const Slot *slot = &d->slot[d->used[i]];
+
+            if (slot->count >= threshold) {
+                unit(opaque, slot->unit, slot->count);
+                hot++;
+            }
+        }
+        trace_eca_hot_epoch(s->host, gfam, d->units, hot, d->missed);
+        d->units = 0;
+        d->missed = 0;
+        if (++d->epoch == 0 && d->slot) {
+            memset(d->slot, 0, SLOTS * sizeof(*d->slot));
+            d->epoch = 1;
+        }
+        sampling = d->slot ? d->config.sampling : 0;
+    }
+    if (sampling && s->pager && s->hot_sample) {
+        eca_pager_sample(s->pager, gfam, sampling, s->hot_sample);
+    }
+}

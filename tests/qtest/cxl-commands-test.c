@@ -1,0 +1,372 @@
+/*
+ * QTest of the agent's commands on pages
+ *
+ * Offsets and numbers are those of docs/specs/dpu-eca.md, written down again
+ * here.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "cxlf-hdm.h"
+#include "cxlf-peer.h"
+
+#define BULK        CLASS_SIZE      /* DPA where BULK begins */
+#define BLOCK       (2 * MIB)
+#define BLOCK_PAGES (BLOCK / CXLF_PAGE)
+#define HOSTS       3
+
+#define DPA         0x200
+#define LENGTH      0x208
+#define GFAM        0x210
+#define COMMAND     0x214
+#define STATUS      0x218
+#define PAGES_DONE  0x21c
+
+enum {
+    SHARED = 16, OWNED, RELEASE, PROMOTE, DEMOTE, PREFETCH,
+};
+
+enum {
+    DONE, UNKNOWN, RANGE, TOO_LONG, LOST, BUSY, PARTLY, OFF,
+};
+
+typedef struct Fabric {
+    char *path;
+    QTestState *owner;
+    int hosts;
+    CxlfHost *h[HOSTS];
+    CxlfRegion r[HOSTS];
+    CxlfCounters last[HOSTS];
+} Fabric;
+
+static void start_host(Fabric *f, int host, const char *more)
+{
+    f->h[host] = cxlf_host_start(f->path, 1, "", more);
+    g_assert_cmpint(f->h[host]->number, ==, host);
+    f->r[host] = cxlf_whole_region(f->h[host], 0);
+}
+
+static Fabric *start(int hosts, const char *owner, const char *more)
+{
+    Fabric *f = g_new0(Fabric, 1);
+    g_autofree char *all = g_strdup_printf(",hosts=%d%s", hosts, owner);
+
+    f->path = cxlf_socket_path();
+    f->owner = cxlf_owner_start(f->path, all);
+    f->hosts = hosts;
+    for (int i = 0; i < hosts; i++) {
+        start_host(f, i, more);
+    }
+    return f;
+}
+
+static void stop(Fabric *f)
+{
+    for (int i = 0; i < f->hosts; i++) {
+        if (f->h[i]) {
+            cxlf_host_stop(f->h[i]);
+        }
+    }
+    qtest_quit(f->owner);
+    g_free(f->path);
+    g_free(f);
+}
+
+/* What a host counted since the last call for it. */
+static CxlfCounters counted(Fabric *f, int host)
+{
+    CxlfCounters now = cxlf_counters(f->owner, host);
+    CxlfCounters delta = cxlf_minus(now, f->last[host]);
+
+    f->last[host] = now;
+    return delta;
+}
+
+static uint32_t get(CxlfHost *h, unsigned offset)
+{
+    return qtest_readl(h->qts, h->eca + offset);
+}
+
+/* Give a command; returns the status that it has at once. */
+static uint32_t give(CxlfHost *h, unsigned command, uint64_t dpa,
+                     uint64_t length)
+{
+    qtest_writeq(h->qts, h->eca + DPA, dpa);
+    qtest_writeq(h->qts, h->eca + LENGTH, length);
+    qtest_writeq(h->qts, h->eca + GFAM, (uint64_t)command << 32);
+    return get(h, STATUS);
+}
+
+static uint32_t finish(CxlfHost *h)
+{
+    gint64 deadline = cxlf_deadline();
+
+    while (get(h, STATUS) == BUSY) {
+        cxlf_pause(deadline, "the end of a command");
+    }
+    return get(h, STATUS);
+}
+
+/* And wait for its end; all pages must come to it. */
+static void run(CxlfHost *h, unsigned command, uint64_t dpa, uint64_t length)
+{
+    uint32_t status = give(h, command, dpa, length);
+
+    if (status == BUSY) {
+        status = finish(h);
+    }
+    g_assert_cmpuint(status, ==, DONE);
+    g_assert_cmpuint(get(h, PAGES_DONE), ==, length / CXLF_PAGE);
+}
+
+static void test_acquire(void)
+{
+    Fabric *f = start(2, "", "");
+    CxlfHost *a = f->h[0], *b = f->h[1];
+    CxlfCounters d;
+
+    /* What nobody has is had at once. */
+    g_assert_cmpuint(give(a, OWNED, BULK, BLOCK), ==, DONE);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, BLOCK_PAGES);
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, BLOCK_PAGES);
+    g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
+    g_assert_cmpuint(d.n[CXLF_MESSAGE], ==, 0);
+    for (int i = 0; i < BLOCK_PAGES; i++) {
+        cxlf_store(&f->r[0], BULK + i * CXLF_PAGE, i, 8);
+    }
+    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+
+    /* The other host reads, then writes, without a fault. */
+    counted(f, 1);
+    run(b, SHARED, BULK, BLOCK);
+    for (int i = 0; i < BLOCK_PAGES; i++) {
+        g_assert_cmpuint(cxlf_load(&f->r[1], BULK + i * CXLF_PAGE, 8), ==,
+                         i);
+    }
+    d = counted(f, 1);
+    g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 0);
+    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+    run(b, OWNED, BULK, BLOCK);
+    cxlf_store(&f->r[1], BULK + 8, 7, 8);
+    d = counted(f, 1);
+    g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK + 8, 8), ==, 7);
+
+    /* Part of a block, not aligned. */
+    run(a, OWNED, BULK + 3 * CXLF_PAGE, 100 * CXLF_PAGE);
+    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_REVOKED], ==, BLOCK_PAGES);
+    counted(f, 0);
+    cxlf_store(&f->r[0], BULK + 50 * CXLF_PAGE, 7, 8);
+    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+    stop(f);
+}
+
+static void test_release(void)
+{
+    Fabric *f = start(2, "", "");
+    CxlfHost *a = f->h[0];
+    CxlfCounters d;
+
+    g_assert_cmpuint(give(a, OWNED, BULK, BLOCK), ==, DONE);
+    cxlf_store(&f->r[0], BULK, 9, 8);
+    g_assert_cmpuint(give(a, RELEASE, BULK, BLOCK), ==, DONE);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, BLOCK_PAGES);
+    counted(f, 0);
+    counted(f, 1);
+    g_assert_cmpuint(give(f->h[1], OWNED, BULK, BLOCK), ==, DONE);
+    d = counted(f, 1);
+    g_assert_cmpuint(d.n[CXLF_MESSAGE], ==, 0);
+    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_REVOKED], ==, 0);
+    g_assert_cmpuint(cxlf_load(&f->r[1], BULK, 8), ==, 9);
+    /* What it has not got it need not give up. */
+    g_assert_cmpuint(give(a, RELEASE, BULK, BLOCK), ==, DONE);
+    cxlf_store(&f->r[0], BULK, 10, 8);
+    g_assert_cmpuint(cxlf_load(&f->r[1], BULK, 8), ==, 10);
+
+    /* Lines, too. */
+    cxlf_store(&f->r[0], 0x40, 1, 8);
+    cxlf_store(&f->r[0], 0x80, 1, 8);
+    g_assert_cmpuint(give(a, RELEASE, 0, CXLF_PAGE), ==, DONE);
+    counted(f, 1);
+    cxlf_store(&f->r[1], 0x40, 2, 8);
+    cxlf_store(&f->r[1], 0x80, 2, 8);
+    g_assert_cmpuint(counted(f, 1).n[CXLF_BISNP_SENT], ==, 0);
+    stop(f);
+}
+
+static void test_classes(void)
+{
+    Fabric *f = start(2, "", CXLF_NEVER_MAPPED);
+    CxlfHost *a = f->h[0];
+    CxlfCounters d;
+
+    /* HOT: from lines to a page of this host, and back. */
+    cxlf_store(&f->r[1], 0x40, 5, 8);
+    counted(f, 0);
+    run(a, DEMOTE, 0, 16 * CXLF_PAGE);
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_DEMOTION], ==, 16);
+    g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, 16);
+    g_assert_cmpuint(cxlf_load(&f->r[0], 0x40, 8), ==, 5);
+    cxlf_assert_delta(counted(f, 0), CXLF_COUNTERS);
+    run(a, PROMOTE, 0, 16 * CXLF_PAGE);
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_PROMOTION], ==, 16);
+    cxlf_store(&f->r[0], 0x40, 6, 8);
+    g_assert_cmpuint(counted(f, 0).n[CXLF_WRITE_MISS], ==, 1);
+    g_assert_cmpuint(cxlf_load(&f->r[1], 0x40, 8), ==, 6);
+
+    /* By lines a page cannot be had. */
+    g_assert_cmpuint(give(a, OWNED, 0, 4 * CXLF_PAGE), ==, PARTLY);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, 0);
+    /* BULK without a finite directory has no lines. */
+    g_assert_cmpuint(give(a, PROMOTE, BULK, CXLF_PAGE), ==, PARTLY);
+    g_assert_cmpuint(give(a, PROMOTE, BULK - CXLF_PAGE, 2 * CXLF_PAGE), ==,
+                     PARTLY);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, 1);
+    stop(f);
+}
+
+/* BULK pages can be tracked by lines, as many as the quota says. */
+static void test_quota(void)
+{
+    Fabric *f = start(2, ",line-entries=1024", CXLF_NEVER_MAPPED
+                      " -global dpu-eca.precise-quota=4");
+    CxlfHost *a = f->h[0];
+    CxlfCounters d;
+
+    cxlf_store(&f->r[1], BULK, 5, 8);
+    if (give(a, PROMOTE, BULK, 8 * CXLF_PAGE) == BUSY) {
+        finish(a);
+    }
+    g_assert_cmpuint(get(a, STATUS), ==, PARTLY);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, 4);
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_PROMOTION], ==, 4);
+    g_assert_cmpuint(d.n[CXLF_PROMOTION_REFUSED], >=, 4);
+    cxlf_store(&f->r[0], BULK, 6, 8);
+    cxlf_store(&f->r[0], BULK + 64, 6, 8);
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 2);
+    g_assert_cmpuint(d.n[CXLF_BULK_TRAPPED], ==, 2);
+
+    /* Those that are demoted make room. */
+    run(a, DEMOTE, BULK, 4 * CXLF_PAGE);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 6);
+    run(a, PROMOTE, BULK + 4 * CXLF_PAGE, 4 * CXLF_PAGE);
+    stop(f);
+}
+
+static void test_prefetch(void)
+{
+    Fabric *f = start(2, "", "");
+    gint64 deadline = cxlf_deadline();
+    CxlfCounters d;
+
+    for (int i = 0; i < 64; i++) {
+        cxlf_store(&f->r[1], BULK + i * CXLF_PAGE, i, 8);
+    }
+    g_assert_cmpuint(give(f->h[0], PREFETCH, BULK, 64 * CXLF_PAGE), ==,
+                     DONE);
+    while (cxlf_counters(f->owner, 0).n[CXLF_PAGE_MAPPED] < 63) {
+        cxlf_pause(deadline, "pages that were asked for");
+    }
+    counted(f, 0);
+    for (int i = 0; i < 63; i++) {
+        g_assert_cmpuint(cxlf_load(&f->r[0], BULK + i * CXLF_PAGE, 8), ==,
+                         i);
+    }
+    d = counted(f, 0);
+    g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
+    stop(f);
+}
+
+/* A command does not wait in its register for a host that stands still. */
+static void test_busy(void)
+{
+    Fabric *f = start(2, "", "");
+    CxlfHost *a = f->h[0];
+    pid_t pid = qtest_pid(f->h[1]->qts);
+
+    for (int i = 0; i < 8; i++) {
+        cxlf_store(&f->r[1], BULK + i * CXLF_PAGE, i, 8);
+    }
+    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    g_assert_cmpuint(give(a, OWNED, BULK, 32 * CXLF_PAGE), ==, BUSY);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, 24);
+    /* A second one is ignored meanwhile, and so are its registers. */
+    g_assert_cmpuint(give(a, RELEASE, BULK, CXLF_PAGE), ==, BUSY);
+    g_assert_cmpuint(get(a, COMMAND), ==, OWNED);
+    g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
+    g_assert_cmpuint(finish(a), ==, DONE);
+    g_assert_cmpuint(get(a, PAGES_DONE), ==, 32);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK + 7 * CXLF_PAGE, 8), ==, 7);
+
+    /* A reset ends it. */
+    cxlf_store(&f->r[1], BULK, 5, 8);
+    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    g_assert_cmpuint(give(a, OWNED, BULK, CXLF_PAGE), ==, BUSY);
+    qtest_system_reset(a->qts);
+    cxlf_host_program(a);
+    g_assert_cmpuint(get(a, STATUS), ==, DONE);
+    g_assert_cmpuint(get(a, COMMAND), ==, 0);
+    f->r[0] = cxlf_whole_region(a, 0);
+    /* The death of the other host, too. */
+    g_assert_cmpuint(give(a, OWNED, BULK, CXLF_PAGE), ==, BUSY);
+    g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+    g_assert_cmpuint(finish(a), ==, DONE);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 5);
+    cxlf_host_forget(f->h[1]);
+    f->h[1] = NULL;
+    stop(f);
+}
+
+static void test_errors(void)
+{
+    static const struct {
+        unsigned command;
+        uint64_t dpa, length;
+        uint32_t status;
+    } bad[] = {
+        { 22 + 100, BULK, CXLF_PAGE, UNKNOWN },
+        { OWNED, BULK, 0, RANGE },
+        { OWNED, 2 * CLASS_SIZE, CXLF_PAGE, RANGE },
+        { OWNED, 2 * CLASS_SIZE - CXLF_PAGE, 2 * CXLF_PAGE, RANGE },
+        { OWNED, BULK, UINT64_MAX, RANGE },
+        { OWNED, UINT64_MAX, CXLF_PAGE, RANGE },
+        { OWNED, BULK, BLOCK + 1, TOO_LONG },
+        { OWNED, BULK + 1, BLOCK, TOO_LONG },
+        { RELEASE, BULK, 1, DONE },
+    };
+    Fabric *f = start(1, "", "");
+    CxlfHost *h = f->h[0];
+
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_assert_cmpuint(give(h, bad[i].command, bad[i].dpa, bad[i].length),
+                         ==, bad[i].status);
+    }
+    qtest_writel(h->qts, h->eca + GFAM, 1);
+    qtest_writel(h->qts, h->eca + COMMAND, OWNED);
+    g_assert_cmpuint(get(h, STATUS), ==, RANGE);
+    stop(f);
+    f = start(1, "", " -global dpu-eca.ownership=off");
+    g_assert_cmpuint(give(f->h[0], OWNED, BULK, CXLF_PAGE), ==, OFF);
+    stop(f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxlf/commands/acquire", test_acquire);
+    qtest_add_func("/cxlf/commands/release", test_release);
+    qtest_add_func("/cxlf/commands/classes", test_classes);
+    qtest_add_func("/cxlf/commands/quota", test_quota);
+    qtest_add_func("/cxlf/commands/prefetch", test_prefetch);
+    qtest_add_func("/cxlf/commands/busy", test_busy);
+    qtest_add_func("/cxlf/commands/errors", test_errors);
+    return g_test_run();
+}
