@@ -15,6 +15,17 @@
     (QEMU_VERSION_MAJOR > 10 || \
      (QEMU_VERSION_MAJOR == 10 && QEMU_VERSION_MINOR >= 1))
 
+/* What 10.0 has in exec/ is in system/ later. */
+#if CXLF_QEMU_10_1
+#include "system/address-spaces.h"
+#include "system/memory.h"
+#include "system/ramblock.h"
+#else
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "exec/ramblock.h"
+#endif
+
 /* 10.0 spells a class_init's second argument void *, 10.2 const void *. */
 #if CXLF_QEMU_10_1
 #define CXLF_CLASS_DATA const void *

@@ -40,6 +40,7 @@ int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid)
 
 void cxl_fabric_free_host(CXLFabric *f, int host)
 {
+    cxlf_unreserve_all(f->table, host);
     f->table->host[host].pid = 0;
     cxl_fabric_set_host(f, host, CXLF_HOST_FREE);
 }

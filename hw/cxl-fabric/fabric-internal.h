@@ -97,6 +97,13 @@ struct CXLFabric {
     uint64_t conflicts_left_out;
     QIOChannelSocket *channel;      /* member: to the owner */
     guint watch;
+    /* Member: the answers of the owner, of which there is one kind. */
+    uint8_t heard[sizeof(struct cxlf_wire_header) +
+                  sizeof(struct cxlf_wire_reserved)];
+    size_t heard_size;
+    uint64_t reserve_token;
+    int reserve_result;
+    bool may_have_reserved;
     QIONetListener *listener;       /* owner */
     QLIST_HEAD(, CXLFabricPeer) peers;
     Notifier exit;                  /* the process ends in order */
@@ -158,6 +165,11 @@ int cxl_fabric_ward_fence(CXLFabric *f, CXLFabricWard *w);
 bool cxl_fabric_ward_recovered(CXLFabric *f, CXLFabricWard *w,
                                CXLFabricRecovered *recovered);
 void cxl_fabric_free_ward(CXLFabric *f, CXLFabricWard *w);
+
+/* fabric-reserve.c */
+uint32_t cxl_fabric_table_reserve(CXLFabric *f, uint32_t host,
+                                  const struct cxlf_wire_reserve *w);
+void cxl_fabric_hear_owner(CXLFabric *f, const uint8_t *data, size_t size);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);

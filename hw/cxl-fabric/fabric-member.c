@@ -251,8 +251,11 @@ static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
     char buffer[256];
     ssize_t got = qio_channel_read(ioc, buffer, sizeof(buffer), NULL);
 
+    if (got > 0) {
+        cxl_fabric_hear_owner(f, (uint8_t *)buffer, got);
+    }
     if (got > 0 || got == QIO_CHANNEL_ERR_BLOCK) {
-        return G_SOURCE_CONTINUE;   /* nothing is defined yet; ignore it */
+        return G_SOURCE_CONTINUE;
     }
     f->watch = 0;
     qatomic_set(&f->lost, true);

@@ -333,6 +333,29 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
     return welcome(p, NULL);
 }
 
+/* A member that is up asks for memory of its own; it does not wait. */
+static bool on_reserve(CXLFabricPeer *p, const void *payload, uint32_t length,
+                       const char **why)
+{
+    struct cxlf_wire_reserve w;
+    struct cxlf_wire_reserved answer = { 0 };
+    struct iovec iov = { .iov_base = &answer, .iov_len = sizeof(answer) };
+
+    if (!p->ward) {
+        *why = "RESERVE: out of turn";
+        return false;
+    }
+    if (!cxlf_wire_read_reserve(payload, length, &w, why)) {
+        return false;
+    }
+    answer.token = w.token;
+    answer.result = cxl_fabric_table_reserve(p->fabric, p->host, &w);
+    *why = "RESERVE: the peer does not read the answer";
+    return !p->sioc ||
+           cxl_fabric_send(p->sioc, CXLF_WIRE_RESERVED, &iov, 1, NULL, 0,
+                           NULL);
+}
+
 /* One whole message; false ends the connection, with a reason or without. */
 static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
                        const void *payload, const char **why)
@@ -350,6 +373,8 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
         }
         timer_del(p->timer);
         return true;
+    case CXLF_WIRE_RESERVE:
+        return on_reserve(p, payload, h->length, why);
     case CXLF_WIRE_LEAVE:
         if (p->ward) {
             cxl_fabric_ward_leave(f, p->ward);

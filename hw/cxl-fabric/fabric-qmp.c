@@ -93,6 +93,24 @@ static CxlFabricShardList *directory(CXLFabric *f)
     return list;
 }
 
+static CxlFabricReservationList *reservations(CXLFabric *f)
+{
+    CxlFabricReservationList *list = NULL, **tail = &list;
+    struct cxlf_reservation have[CXLF_RESERVATIONS];
+    unsigned n = cxl_fabric_reserve_list(f, have);
+
+    for (unsigned i = 0; i < n; i++) {
+        CxlFabricReservation *r = g_new0(CxlFabricReservation, 1);
+
+        r->host = have[i].host;
+        r->gfam = have[i].gfam;
+        r->dpa = have[i].dpa;
+        r->length = have[i].length;
+        QAPI_LIST_APPEND(tail, r);
+    }
+    return list;
+}
+
 static CxlFabricInfo *describe(CXLFabric *f)
 {
     static const CxlFabricRole roles[] = {
@@ -129,6 +147,7 @@ static CxlFabricInfo *describe(CXLFabric *f)
     info->self = f->self;
     info->hosts = hosts(f);
     info->directory = directory(f);
+    info->reservations = reservations(f);
     return info;
 }
 

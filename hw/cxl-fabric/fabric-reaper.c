@@ -249,6 +249,7 @@ void cxl_fabric_ward_leave(CXLFabric *f, CXLFabricWard *w)
         w->state = WARD_GONE;
     }
     event_notifier_set(&f->reaper->wake);
+    cxl_fabric_ring_all(f);     /* what it had reserved is free */
 }
 
 static bool is_dead(int pidfd)

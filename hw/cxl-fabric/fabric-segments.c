@@ -11,7 +11,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/memfd.h"
-#include "exec/ramblock.h"
+#include "compat.h"
 #include "fabric-internal.h"
 
 #ifndef F_SEAL_FUTURE_WRITE

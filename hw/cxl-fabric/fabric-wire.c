@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <glib-unix.h>
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/iov.h"
@@ -33,7 +34,7 @@ int cxl_fabric_connect(const char *path, bool wait)
     }
     pstrcpy(un.sun_path, sizeof(un.sun_path), path);
     if (!wait) {
-        qemu_socket_set_nonblock(fd);
+        g_unix_set_fd_nonblocking(fd, true, NULL);
     }
     if (!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) &&
         !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&

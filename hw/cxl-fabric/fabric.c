@@ -50,6 +50,7 @@ void cxl_fabric_detach(CXLFabric *f)
         WITH_QEMU_LOCK_GUARD(&f->lock) {
             cxl_fabric_free_host(f, f->self);
         }
+        cxl_fabric_ring_all(f);
         f->self = -1;
     }
 }

@@ -395,6 +395,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
     }
     memset(s->locked, 0, s->vcpus * sizeof(*s->locked));
     memset(&s->copy, 0, sizeof(s->copy));
+    cxl_fabric_unreserve_all(s->fabric);
 }
 
 static const VMStateDescription vmstate_eca = {

@@ -180,7 +180,8 @@ static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
     int rounds = 0;
 
     for (;;) {
-        Attempt attempt = has_lines ?
+        Attempt attempt = cxl_fabric_is_reserved(s->fabric, gfam, dpa) ?
+            FAILED : has_lines ?
             attempt_line(s, gfam, dpa, event, vcpu) :
             attempt_page(s, gfam, dpa, event, vcpu);
 

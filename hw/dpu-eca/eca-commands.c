@@ -67,13 +67,46 @@ static uint32_t run_on_pages(ECAState *s)
     return ECA_COPY_BUSY;
 }
 
-/* What a command on pages has come to. */
-static void look_at_pages(ECAState *s)
+/* The owner of the fabric answers later. */
+static uint32_t run_reserve(ECAState *s)
+{
+    const ECACopyCommand *c = &s->copy;
+
+    if (c->gfam >= CXLF_MAX_GFAMS || !s->memory[c->gfam]) {
+        return ECA_COPY_RANGE;
+    }
+    cxl_fabric_reserve(s->fabric, c->command == ECA_RESERVE, c->gfam, c->dpa,
+                       c->length);
+    return ECA_COPY_BUSY;
+}
+
+static uint32_t reserve_status(ECAState *s)
+{
+    static const uint32_t status[] = {
+        [CXLF_RESERVE_OK] = ECA_COPY_DONE,
+        [CXLF_RESERVE_RANGE] = ECA_COPY_RANGE,
+        [CXLF_RESERVE_TAKEN] = ECA_COPY_TAKEN,
+        [CXLF_RESERVE_FULL] = ECA_COPY_FULL,
+        [CXLF_RESERVE_NONE] = ECA_COPY_NONE,
+        [CXL_FABRIC_RESERVE_BUSY] = ECA_COPY_BUSY,
+        [CXL_FABRIC_RESERVE_LOST] = ECA_COPY_LOST,
+    };
+
+    return status[cxl_fabric_reserve_result(s->fabric)];
+}
+
+/* What a command that was under way has come to. */
+static void look_at_command(ECAState *s)
 {
     ECACopyCommand *c = &s->copy;
     ECARange *r;
 
-    if (c->status == ECA_COPY_BUSY) {
+    if (c->status != ECA_COPY_BUSY) {
+        return;
+    }
+    if (c->command == ECA_RESERVE || c->command == ECA_UNRESERVE) {
+        c->status = reserve_status(s);
+    } else {
         r = eca_pager_command(s->pager);
         c->status = qatomic_load_acquire(&r->status);
         c->lines = qatomic_read(&r->done);
@@ -90,6 +123,9 @@ static uint32_t run(ECAState *s)
     c->lines = 0;
     if (c->command >= ECA_PAGES_SHARED && c->command < ECA_PAGES_END) {
         return run_on_pages(s);
+    }
+    if (c->command == ECA_RESERVE || c->command == ECA_UNRESERVE) {
+        return run_reserve(s);
     }
     if (!c->command || c->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE)) {
         return ECA_COPY_UNKNOWN;
@@ -118,7 +154,7 @@ uint64_t eca_copy_read(ECAState *s, hwaddr offset)
 {
     const ECACopyCommand *c = &s->copy;
 
-    look_at_pages(s);
+    look_at_command(s);
     switch (offset) {
     case ECA_COPY_DPA:
         return c->dpa;
@@ -147,7 +183,7 @@ bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value, unsigned size)
 {
     ECACopyCommand *c = &s->copy;
 
-    look_at_pages(s);
+    look_at_command(s);
     if (c->status == ECA_COPY_BUSY && offset >= ECA_COPY &&
         offset < ECA_COPY_STATUS) {
         qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: a command is under way\n");
@@ -168,7 +204,7 @@ bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value, unsigned size)
         if (offset & 4 || size == 8) {
             c->command = value;
             c->status = run(s);
-            look_at_pages(s);
+            look_at_command(s);
         }
         return true;
     default:

@@ -154,6 +154,8 @@ struct ECAPager {
     GArray *promoted;               /* struct cxlf_log_page */
     GArray *evictions;              /* struct cxlf_request */
     ECARange range;                 /* a command of the guest */
+    uint64_t reserve_changes;       /* of the table of reserved ranges */
+    bool giving_up;                 /* pages that others have reserved */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */
     ECAStreams streams;
     unsigned long posting[BITS_TO_LONGS(CXLF_MAX_HOSTS)];
@@ -590,7 +592,8 @@ static void restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
     ECAPage *page = page_of(p, gfam, dpa);
     Error *err = NULL;
 
-    if (!page->failed || qatomic_read(&p->lost)) {
+    if (!page->failed || qatomic_read(&p->lost) ||
+        cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {
         return;
     }
     if (mmap(d->front + dpa, CXLF_PAGE, PROT_READ | PROT_WRITE,
@@ -598,6 +601,8 @@ static void restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
         MAP_FAILED) {
         return;
     }
+    /* As its neighbours, so that it is of one mapping with them again. */
+    madvise(d->front + dpa, CXLF_PAGE, MADV_NOHUGEPAGE);
     if (!eca_uffd_register(&p->uffd, d->front + dpa, CXLF_PAGE, true, &err)) {
         error_report_err(err);
         return;
@@ -750,6 +755,7 @@ static Request *begin_request(ECAPager *p, ECAWantKind kind, uint32_t gfam,
         ECAPage *other = page_of(p, gfam, at);
 
         if (!other->asked && !other->failed &&
+            !cxl_fabric_is_reserved(p->fabric, gfam, at) &&
             other->view == page->view &&
             peek(p, gfam, at, &entry) && entry.state != CXLF_L &&
             (order <= p->options.order_min || is_cheap(&first, &entry)) &&
@@ -992,9 +998,9 @@ static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
                      p->options.order_min,
                      eca_pages_order(&p->device[gfam].pages, dpa));
     contested = eca_policy_lost(page, p->now_us, p->options.promote_after);
+    /* Its lines may show nothing of the other: it may use some alone. */
+    qatomic_set(&page->conflict_ms, p->now_us / 1000);
     if (dpa < g->hot) {
-        /* Its lines may show nothing of the other: it may use some alone. */
-        qatomic_set(&page->conflict_ms, p->now_us / 1000);
         set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
     } else if (contested && cxlf_can_promote(p->directory, gfam, dpa)) {
         set_view(p, gfam, dpa, ECA_VIEW_TRAPPED);
@@ -1302,6 +1308,20 @@ static Device *device_of(ECAPager *p, void *address, uint32_t *gfam)
     return NULL;
 }
 
+/* It fails, once the page is not held any more. */
+static void fault_on_reserved(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                              uint32_t thread)
+{
+    ECAPage *page = page_of(p, gfam, dpa);
+
+    if (page->held == CXLF_HELD_NOT && !page->asked) {
+        fail_page(p, gfam, dpa, thread);
+    } else {
+        page->waited = true;
+        p->giving_up = true;
+    }
+}
+
 static void take_fault(ECAPager *p, const ECAFault *f)
 {
     uint32_t gfam;
@@ -1334,6 +1354,10 @@ static void take_fault(ECAPager *p, const ECAFault *f)
     if (page->failed || is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
         /* It came while this was on its way. */
         eca_uffd_wake(&p->uffd, f->address, CXLF_PAGE);
+        return;
+    }
+    if (cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {
+        fault_on_reserved(p, gfam, dpa, f->thread);
         return;
     }
     g_array_append_val(p->sleepers, sleeper);
@@ -1486,6 +1510,9 @@ bool eca_pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam,
 {
     Request *r;
 
+    if (cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {
+        return false;
+    }
     if (kind == ECA_WANT_LINES) {
         if (p->options.by_page || (!is_hot(p, gfam, dpa) &&
                                    !cxlf_can_promote(p->directory, gfam,
@@ -1540,6 +1567,72 @@ unsigned eca_pager_flush(ECAPager *p)
     return p->evictions->len;
 }
 
+/* Ranges that another host has reserved */
+
+/* Give up what is held of a range; false if some is left for later. */
+static bool give_up_range(ECAPager *p, const struct cxlf_reservation *range)
+{
+    ECAPages *pages = &p->device[range->gfam].pages;
+    uint64_t dpa = range->dpa;
+    bool all = true;
+    ECAPage *page;
+
+    while ((page = eca_pages_next(pages, &dpa)) &&
+           dpa - range->dpa < range->length) {
+        if (page->asked) {
+            all = false;        /* when its request has ended */
+        } else if (page->held != CXLF_HELD_NOT) {
+            if (p->evictions->len >= EVICTIONS) {
+                return false;
+            }
+            eca_pager_evict(p, range->gfam, dpa);
+        }
+        dpa += CXLF_PAGE;
+    }
+    return all;
+}
+
+/*
+ * A page that failed because it is reserved stays private until it is not:
+ * between the two steps of restoring it an access could reach its content.
+ */
+static void restore_pages(ECAPager *p)
+{
+    for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
+        uint64_t dpa = 0;
+
+        while (p->device[i].front &&
+               eca_pages_next_failed(&p->device[i].pages, &dpa)) {
+            restore_page(p, i, dpa);
+            dpa += CXLF_PAGE;
+        }
+    }
+}
+
+static void watch_reservations(ECAPager *p)
+{
+    struct cxlf_reservation list[CXLF_RESERVATIONS];
+    uint64_t changes = cxl_fabric_reserve_changes(p->fabric);
+    unsigned n;
+
+    if (changes != p->reserve_changes) {
+        p->reserve_changes = changes;
+        p->giving_up = true;
+        restore_pages(p);
+    }
+    if (!p->giving_up) {
+        return;
+    }
+    p->giving_up = false;
+    n = cxl_fabric_reserve_list(p->fabric, list);
+    for (unsigned i = 0; i < n; i++) {
+        if (list[i].host != p->host && p->device[list[i].gfam].front) {
+            p->giving_up |= !give_up_range(p, &list[i]);
+        }
+    }
+    p->giving_up |= eca_pager_flush(p) != 0;
+}
+
 static void do_work(ECAPager *p)
 {
     Work *w;
@@ -1568,7 +1661,7 @@ static int64_t time_to_wait(ECAPager *p)
     QTAILQ_FOREACH(s, &p->snoops, next) {
         until = MIN(until, s->due_us);
     }
-    if (p->range.active) {
+    if (p->range.active || p->giving_up) {
         until = MIN(until, now + PATIENCE_US);
     }
     if (p->sleepers->len || p->failing->len) {
@@ -1662,6 +1755,7 @@ static void *pager_thread(void *opaque)
         look_at_requests(p);
         step_requests(p);
         eca_range_step(&p->range, p);
+        watch_reservations(p);
         serve_snoops(p);
         p->soft_us = eca_soft_step(p->soft);
         sample_pages(p);

@@ -12,7 +12,7 @@
 #define HW_DPU_ECA_PAGER_H
 
 #include "hw/cxlf/eca.h"
-#include "exec/memory.h"
+#include "exec/hwaddr.h"
 #include "eca-pages.h"
 #include "eca-range.h"
 #include "eca-soft.h"

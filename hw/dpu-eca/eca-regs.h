@@ -57,6 +57,9 @@
 #define ECA_COPY_BUSY       5u      /* under way */
 #define ECA_COPY_PARTLY     6u      /* some pages could not be had */
 #define ECA_COPY_OFF        7u      /* no page ownership here */
+#define ECA_COPY_TAKEN      8u      /* another host has reserved some of it */
+#define ECA_COPY_FULL       9u      /* there is no room for more ranges */
+#define ECA_COPY_NONE       10u     /* nothing of it is reserved by us */
 #define ECA_COPY_LINES      0x21c   /* written back; or pages done */
 #define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
 #define ECA_COPY_LONGEST    0x224   /* bytes */
@@ -70,6 +73,8 @@
 #define ECA_PAGES_DEMOTE    20u     /* by ownership, and own them */
 #define ECA_PAGES_PREFETCH  21u     /* ask for them, to read; do not wait */
 #define ECA_PAGES_END       22u
+#define ECA_RESERVE         22u     /* let no other host have them */
+#define ECA_UNRESERVE       23u
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 

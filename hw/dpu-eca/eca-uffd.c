@@ -137,10 +137,11 @@ bool eca_uffd_register(ECAUffd *u, void *at, size_t size, bool shared,
 int eca_uffd_map(ECAUffd *u, void *at, size_t size, bool writable)
 {
     size_t page = qemu_real_host_page_size();
+    bool single = false;
 
     while (size) {
         struct uffdio_continue c = {
-            .range = { .start = (uintptr_t)at, .len = size },
+            .range = { .start = (uintptr_t)at, .len = single ? page : size },
             .mode = writable ? 0 : UFFDIO_CONTINUE_MODE_WP,
         };
         int ret = 0;
@@ -148,14 +149,13 @@ int eca_uffd_map(ECAUffd *u, void *at, size_t size, bool writable)
         if (ioctl(u->fd, UFFDIO_CONTINUE, &c) < 0) {
             ret = -errno;
         }
-        if (c.mapped > 0 && ret < 0) {
+        if (c.mapped > 0) {
             at += c.mapped;
             size -= c.mapped;
+            single = false;
             continue;
         }
         switch (ret) {
-        case 0:
-            return 0;
         case -EAGAIN:
         case -EINTR:
             break;
@@ -165,7 +165,12 @@ int eca_uffd_map(ECAUffd *u, void *at, size_t size, bool writable)
             size -= page;
             break;
         default:
-            return ret;
+            /* A range may be of several mappings, which a page is not. */
+            if (single || size == page) {
+                return ret;
+            }
+            single = true;
+            break;
         }
     }
     return 0;

@@ -212,6 +212,16 @@ struct cxlf_poison {
     uint64_t length;        /* bytes; of the same device */
 };
 
+/* A range of pages that a host alone may use; cxlf/reserve.h. */
+#define CXLF_RESERVATIONS 64
+
+struct cxlf_reservation {
+    uint32_t gfam;
+    uint32_t host;
+    uint64_t dpa;           /* bytes */
+    uint64_t length;        /* bytes; of the same device */
+};
+
 struct cxlf_fabric {
     struct cxlf_segment segment;
     uint32_t epoch;         /* one more at every recovery */
@@ -220,6 +230,10 @@ struct cxlf_fabric {
     uint64_t poisoned;      /* how many records were published so far */
     /* Record n is in slot n % CXLF_POISON_RECORDS; see cxlf/poison.h. */
     struct cxlf_poison poison[CXLF_POISON_RECORDS];
+    uint64_t reserve_changes;   /* two more after each; odd while one is made */
+    uint32_t reservations;      /* how many there are */
+    uint32_t pad;
+    struct cxlf_reservation reservation[CXLF_RESERVATIONS];
 };
 
 #define CXLF_ASSERT_AT(type, field, offset) \
@@ -273,7 +287,17 @@ CXLF_ASSERT_AT(cxlf_poison, dpa, 8);
 CXLF_ASSERT_AT(cxlf_poison, length, 16);
 CXLF_ASSERT_AT(cxlf_fabric, poisoned, 56 + 16 * CXLF_MAX_HOSTS);
 CXLF_ASSERT_AT(cxlf_fabric, poison, 64 + 16 * CXLF_MAX_HOSTS);
-CXLF_ASSERT_SIZE(cxlf_fabric, 64 + 16 * CXLF_MAX_HOSTS +
-                 24 * CXLF_POISON_RECORDS);
+CXLF_ASSERT_SIZE(cxlf_reservation, 24);
+CXLF_ASSERT_AT(cxlf_reservation, host, 4);
+CXLF_ASSERT_AT(cxlf_reservation, dpa, 8);
+CXLF_ASSERT_AT(cxlf_reservation, length, 16);
+CXLF_ASSERT_AT(cxlf_fabric, reserve_changes, 64 + 16 * CXLF_MAX_HOSTS +
+               24 * CXLF_POISON_RECORDS);
+CXLF_ASSERT_AT(cxlf_fabric, reservations, 72 + 16 * CXLF_MAX_HOSTS +
+               24 * CXLF_POISON_RECORDS);
+CXLF_ASSERT_AT(cxlf_fabric, reservation, 80 + 16 * CXLF_MAX_HOSTS +
+               24 * CXLF_POISON_RECORDS);
+CXLF_ASSERT_SIZE(cxlf_fabric, 80 + 16 * CXLF_MAX_HOSTS +
+                 24 * CXLF_POISON_RECORDS + 24 * CXLF_RESERVATIONS);
 
 #endif /* CXLF_ABI_H */

@@ -6,7 +6,8 @@
  * JOIN; the owner answers REFUSE, or WELCOME and then one SEGMENT for each
  * segment, each with one descriptor (SCM_RIGHTS), and DOORBELLS until there
  * is a doorbell for each host number, with as many descriptors as each says;
- * the member maps the segments and sends READY.  LEAVE ends an orderly stay.
+ * the member maps the segments and sends READY.  After that it may send
+ * RESERVE, of which each is answered by RESERVED.  LEAVE ends an orderly stay.
  * Everything here is checked by the functions below before anything else
  * looks at it.
  *
@@ -37,6 +38,8 @@ enum cxlf_wire_type {
     CXLF_WIRE_READY,
     CXLF_WIRE_REFUSE,
     CXLF_WIRE_LEAVE,
+    CXLF_WIRE_RESERVE,
+    CXLF_WIRE_RESERVED,
     CXLF_WIRE_TYPES
 };
 
@@ -88,12 +91,35 @@ struct cxlf_wire_refuse {
     char text[CXLF_WIRE_TEXT_MAX + 1];  /* ends in a zero byte */
 };
 
+enum cxlf_wire_reserve_what {
+    CXLF_WIRE_RESERVE_MAKE,
+    CXLF_WIRE_RESERVE_DROP,
+    CXLF_WIRE_RESERVE_DROP_ALL,         /* and no range */
+    CXLF_WIRE_RESERVE_WHATS
+};
+
+struct cxlf_wire_reserve {
+    uint32_t what;          /* enum cxlf_wire_reserve_what */
+    uint32_t gfam;
+    uint64_t dpa;           /* bytes */
+    uint64_t length;
+    uint64_t token;         /* comes back with the answer */
+};
+
+struct cxlf_wire_reserved {
+    uint64_t token;
+    uint32_t result;        /* enum cxlf_reserve_result */
+    uint32_t zero;
+};
+
 CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_welcome, 32);
 CXLF_ASSERT_SIZE(cxlf_wire_segment, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_doorbells, 8);
 CXLF_ASSERT_SIZE(cxlf_wire_refuse, 256);
+CXLF_ASSERT_SIZE(cxlf_wire_reserve, 32);
+CXLF_ASSERT_SIZE(cxlf_wire_reserved, 16);
 
 /* The longest payload of any message. */
 #define CXLF_WIRE_PAYLOAD_MAX \
@@ -124,5 +150,10 @@ bool cxlf_wire_read_doorbells(const void *payload, size_t length,
                               const char **why);
 bool cxlf_wire_read_refuse(const void *payload, size_t length,
                            struct cxlf_wire_refuse *out, const char **why);
+bool cxlf_wire_read_reserve(const void *payload, size_t length,
+                            struct cxlf_wire_reserve *out, const char **why);
+bool cxlf_wire_read_reserved(const void *payload, size_t length,
+                             struct cxlf_wire_reserved *out,
+                             const char **why);
 
 #endif /* CXLF_WIRE_H */

@@ -30,12 +30,10 @@ HUGE_PAGES = 8
 APART = 64 << 20
 IVSHMEM = ("-object", "memory-backend-memfd,id=peer,size=4M,share=on",
            "-device", "ivshmem-plain,id=ivshmem0,bus=pcie.0,memdev=peer")
+DAX_HOT = "/dev/cxlf/hot"
 # Keys of samples, the guest program's names for them, and ours.
 MEMORY = (("ram", "ram"), ("bulk", "/dev/cxlf/bulk"), ("ram4k", "ram4k"),
-          ("ivshmem", "ivshmem"))
-DAX_HOT = "/dev/cxlf/hot"
-# HOT that one host uses alone is mapped, if pages have owners.
-MAPPED = ("mapped", DAX_HOT)
+          ("ivshmem", "ivshmem"), ("mapped", DAX_HOT))
 # The cluster whose HOT stays trapped, for what an access costs then.
 TRAPPED = "hot-map-after=0"
 WARM_UPS = 20
@@ -69,10 +67,7 @@ class Bench:
                        "smp": args.smp, "gates": self.gates}
         # Names of this process, so that two runs do not meet.
         self.ours = cluster.Cluster(f"bench-{os.getpid()}")
-        self.owned = machine.has_property(binary, "dpu-eca", "ownership")
-        self.trapped = cluster.Cluster(f"bench-{os.getpid()}-trapped") \
-            if self.owned else self.ours
-        self.memory = MEMORY + ((MAPPED,) if self.owned else ())
+        self.trapped = cluster.Cluster(f"bench-{os.getpid()}-trapped")
         self.stock = cluster.Cluster(f"bench-{os.getpid()}-type3")
 
     # Guests
@@ -81,10 +76,9 @@ class Bench:
         """The pairs, one after the other: each has the machine alone."""
         guest.image(self.args.kernel, self.args.modules)
         seconds = {}
-        pairs = [(self.ours, "fabric", ""), (self.stock, "type3", "")]
-        if self.owned:
-            pairs.append((self.trapped, "fabric", TRAPPED))
-        for one, device, options in pairs:
+        for one, device, options in (
+                (self.ours, "fabric", ""), (self.stock, "type3", ""),
+                (self.trapped, "fabric", TRAPPED)):
             one.up(cli.config_of(
                 self.args, name=one.name, binary=self.binary, hosts=2,
                 device=device, extra=list(IVSHMEM), eca_options=options,
@@ -138,7 +132,7 @@ class Bench:
         for _ in range(WARM_UPS):
             before = self.ours.counters()
             self.bench(self.ours, [0], ["--ms", "20", "--devs", ",".join(
-                name for _, name in self.memory)], 0.5, None)
+                name for _, name in MEMORY)], 0.5, None)
             if not any(traffic.gained(before, self.ours.counters())[0]
                        .values()):
                 return
@@ -194,7 +188,7 @@ class Bench:
 
     def round(self, number, step):
         """Every configuration once, in an order that alternates."""
-        memory = list(self.memory if number % 2 else reversed(self.memory))
+        memory = list(MEMORY if number % 2 else reversed(MEMORY))
         before = self.ours.counters()
         self.compare(self.ours, memory, step)
         for counters in self.gain(before).values():
@@ -216,8 +210,8 @@ class Bench:
 
     def judge(self, rows):
         """The hard gates; a miss of any makes the exit status 1."""
-        mine = ["bulk"] + (["mapped"] if self.owned else [])
-        name = "BULK and HOT" if self.owned else "BULK"
+        mine = ["bulk", "mapped"]
+        name = "BULK and HOT"
         timed = sum(self.timed[key] for key in mine)
         moved = {k: v for k, v in self.moved.items() if v}
         self.gate(f"{name} callbacks", not moved, "the fabric counted " + (
@@ -249,9 +243,7 @@ class Bench:
     def rows(self):
         """A row for each pair of configurations and each operation."""
         rows = []
-        pairs = [pair for pair in PAIRS
-                 if pair[0] != "mapped" or self.owned]
-        for key, peer in pairs:
+        for key, peer in PAIRS:
             for op in self.args.ops:
                 mine, other = self.ns[key, op], self.ns[peer, op]
                 ratio = figures([a / b for a, b in zip(mine, other)])

@@ -401,6 +401,10 @@ class Cluster:
         if self.alive(f"host{host}"):
             self.kill(host)
         self.start_again(host)
+        self.wait_again(host, timeout)
+
+    def wait_again(self, host, timeout=150):
+        """Wait until a host that boots again is ready."""
         limit = time.monotonic() + timeout
         with ui.Step(f"booting host {host} again") as step:
             while not self.poll_host(host):

@@ -13,8 +13,8 @@ import random
 import signal
 import time
 
-from . import agent, build, cluster, machine, onlinetest, programs, qmp, \
-    realtest, regiontest, stress, traffic, ui
+from . import agent, build, cluster, failtest, machine, onlinetest, \
+    programs, qmp, realtest, regiontest, stress, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -26,6 +26,10 @@ BULK_OFFSET = 64 << 20                  # beyond the payload of messages
 QUOTA_NONE = "precise-quota=0"
 # HOT is never mapped, so every access to it is counted.
 TRAPPED = "hot-map-after=0"
+# Where pages stay whole an access is native, and a host that counts less
+# than this has ended before the next one begins.
+NATIVE = 2000000
+NATIVE_LITMUS = 1 << 20
 
 
 class Bench:
@@ -37,11 +41,6 @@ class Bench:
         self.rng = rng
         self.one = cluster.Cluster(f"test-{os.getpid()}-{label}")
         self.programs = programs.Programs()
-        # BULK's pages have owners (an emulator of before has none).
-        self.owned = config.get("device") != "type3" and \
-            machine.has_property(binary, "dpu-eca", "ownership")
-        if not self.owned:
-            config.pop("eca_options", None)
         self.config = machine.Config(name=self.one.name, binary=binary,
                                      **config)
         self.hosts = list(range(self.config.hosts))
@@ -94,19 +93,21 @@ class Bench:
             else:
                 if not isinstance(known, (list, tuple)):
                     known = [known or 0] * len(hosts)
-                if self.owned and len(hosts) == 1:
+                if len(hosts) == 1:
                     known = [0]         # it may have all that it uses
                 known = dict(zip(hosts, known))
                 wrong += traffic.check_traffic(before, after, known)
                 for host in hosts:
                     self.total[host] += known[host]
 
+    def whole_pages(self):
+        """Whether no page of BULK becomes one of lines."""
+        return QUOTA_NONE in self.config.eca_options
+
     def bulk_traffic(self, before, after, hosts):
         """What is wrong with the counters of hosts that share BULK."""
         gain = traffic.gained(before, after)
-        if not self.owned:
-            return traffic.check_untrapped(gain, hosts)
-        if QUOTA_NONE not in self.config.eca_options:
+        if not self.whole_pages():
             # A page that is fought over becomes one of lines.
             return traffic.check_used(gain, hosts)
         return traffic.check_pages(gain, hosts)
@@ -114,8 +115,8 @@ class Bench:
     def alone(self, host=0):
         """One host alone, at rest: nothing at all may be counted."""
         for device, passes in (("/dev/cxlf/bulk", 2), ("/dev/cxlf/hot", 6)):
-            if device.endswith("hot") and (
-                    not self.owned or TRAPPED in self.config.eca_options):
+            if device.endswith("hot") and \
+                    TRAPPED in self.config.eca_options:
                 continue
             with self.test(f"{device} at rest counts nothing") as wrong:
                 for number in range(passes):
@@ -134,12 +135,16 @@ class Bench:
 
 def counters(bench, count, bulk=False):
     """Locked operations of each width, and torn pairs."""
+    native = bulk and bench.whole_pages()
     for width in (1, 2, 4, 8, 16):
+        if native:
+            count = NATIVE if width == 8 else NATIVE // 4
         bench.program(f"counter of {width} bytes", "counter", "--width",
                       width, "--count", count, "--threads", bench.smp,
                       known=traffic.PER_ATOMIC * count * bench.smp,
                       bulk=bulk)
-    bench.program("torn16", "torn16", "--count", count, bulk=bulk)
+    bench.program("torn16", "torn16", "--count",
+                  NATIVE // 10 if native else count, bulk=bulk)
 
 
 def misaligned(bench):
@@ -156,7 +161,11 @@ def misaligned(bench):
 
 
 def litmus(bench, count, bulk=False):
-    """The memory model: between hosts as between CPUs of one."""
+    """The memory model: between hosts as between CPUs of one.
+
+    In `sb` the hosts take turns; in the others each goes its own way.
+    """
+    free = NATIVE_LITMUS if bulk and bench.whole_pages() else count
     # Hosts beyond two keep company, but for false sharing.
     company = [0] * (bench.config.hosts - 2)
     for test, options, known in (
@@ -170,7 +179,8 @@ def litmus(bench, count, bulk=False):
             ("false-sharing", ("--width", 4), 2 * count),
             ("false-sharing", ("--width", 8), 2 * count)):
         name = " ".join([f"litmus {test}", *map(str, options[1:])])
-        bench.program(name, "litmus", "--test", test, "--count", count,
+        bench.program(name, "litmus", "--test", test, "--count",
+                      count if test.startswith("sb") else free,
                       *options, known=known, bulk=bulk)
 
 
@@ -231,7 +241,7 @@ def all_traffic(bench):
         gains = traffic.gained(bench.start, after)
         never = ["refusal", "machine-check"]
         # A page of BULK that became one of lines is trapped.
-        if not bench.owned or QUOTA_NONE in bench.config.eca_options:
+        if bench.whole_pages():
             never.append("bulk-trapped")
         for host, gain in gains.items():
             wrong += [f"host {host}: {name} grew by {gain[name]}"
@@ -274,7 +284,7 @@ def kill_some(bench, victims):
                              f"{pid}) within 10 s")
             # The others go on: each makes more rounds after the death.
             # One alone soon has mapped all that it uses, and counts nothing.
-            if len(left) > 1 or not bench.owned:
+            if len(left) > 1:
                 programs.await_load(one, dict.fromkeys(left, 2000), step)
     bench.killed += victims
     with bench.test("the survivors' checks pass") as wrong:
@@ -342,7 +352,7 @@ def four_wide(bench):
 def real(bench):
     """Programs that were not written here; and the table of what they did."""
     outcomes = []
-    runs = realtest.Programs(bench.one, bench.hosts, bench.owned)
+    runs = realtest.Programs(bench.one, bench.hosts)
     for memory in realtest.DEVICES:
         for outcome in runs.run(memory):
             outcomes.append(outcome)
@@ -393,7 +403,7 @@ def short_stress(bench):
         report = {}
         run = stress.Stress(
             bench.one, len(bench.hosts), bench.rng, STRESS_MINUTES, report,
-            between=10, owned=bench.owned)
+            between=10)
         wrong += run.run()
         counts = report["counts"]
         ui.note(f"{len(report['kills'])} kills, {counts['restarts']} "
@@ -417,6 +427,9 @@ CLUSTERS = (
     ("online", onlinetest.run, {"packages": onlinetest.PACKAGES,
                                 "online": [onlinetest.HOST]}),
     ("stress", short_stress, {"hosts": 3}),
+    ("poison", failtest.poisoned, {
+        "hosts": 3, "fabric_options": failtest.POISON}),
+    ("held", failtest.held_up, {"hosts": 3}),
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """QMP through QEMU's own Python packages, found in its source tree."""
 
+import contextlib
 import os
 import sys
+import time
 
 from . import qemu as qemu_source, ui
 
@@ -18,21 +20,56 @@ def _import():
     return legacy, QMPError
 
 
+class Monitor:
+    """One connection to an emulator; while it is open nobody gets another.
+
+    Each command, and each wait for an event, may take `timeout` seconds.
+    """
+
+    def __init__(self, path, timeout=10):
+        self.path = path
+        self.timeout = timeout
+        legacy, self.failure = _import()
+        self.link = legacy.QEMUMonitorProtocol(path)
+
+    def __enter__(self):
+        with self._named("connecting"):
+            self.link.settimeout(self.timeout)
+            self.link.connect()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(self.failure, OSError, EOFError):
+            self.link.close()
+
+    @contextlib.contextmanager
+    def _named(self, what):
+        try:
+            yield
+        except (self.failure, OSError, TimeoutError) as error:
+            raise ui.UserError(f"{what} at {self.path}: "
+                               f"{error or type(error).__name__}") from error
+
+    def call(self, command, **arguments):
+        """One command."""
+        with self._named(command):
+            return self.link.cmd(command, **arguments)
+
+    def event(self, name):
+        """The next event of that name."""
+        limit = time.monotonic() + self.timeout
+        with self._named(f"the event {name}"):
+            while True:
+                event = self.link.pull_event(
+                    wait=max(0.001, limit - time.monotonic()))
+                if event["event"] == name:
+                    return event
+
+
 def call(path, command, timeout=10, **arguments):
     """One command to the emulator whose monitor is at `path`."""
-    legacy, failure = _import()
-    monitor = legacy.QEMUMonitorProtocol(path)
-    try:
-        monitor.settimeout(timeout)
-        monitor.connect()
-        return monitor.cmd(command.replace("_", "-"), **arguments)
-    except (failure, OSError, TimeoutError) as error:
-        raise ui.UserError(f"{command} at {path}: {error}") from error
-    finally:
-        try:
-            monitor.close()
-        except (failure, OSError, EOFError):
-            pass
+    with Monitor(path, timeout) as monitor:
+        return monitor.call(command, **arguments)
 
 
 def fabric(path):

@@ -12,7 +12,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from . import cli, cluster, machine, programs, traffic, ui
+from . import cli, cluster, programs, traffic, ui
 
 PACKAGES = ["memtester", "fio"]
 AREA = 128 << 20                        # of memtester
@@ -60,10 +60,9 @@ def moved(**wanted):
 class Programs:
     """The runs, on a cluster of two hosts or more with PACKAGES."""
 
-    def __init__(self, one, hosts, owned, pieces=1):
+    def __init__(self, one, hosts, pieces=1):
         self.one = one
         self.hosts = list(hosts)[:2]
-        self.owned = owned              # BULK's pages have owners
         self.pieces = pieces
         self.nonce = random.randrange(1, 1 << 31)
 
@@ -128,11 +127,9 @@ class Programs:
                 result.wrong.append(f"host {host}: {fault}")
         if memory == "HOT":
             result.wrong += traffic.check_used(result.gain, commands)
-        elif self.owned:
+        else:
             result.wrong += traffic.check_pages(result.gain, commands,
                                                 crosses)
-        else:
-            result.wrong += traffic.check_untrapped(result.gain, commands)
         return result
 
     def spoil(self, memory, host):
@@ -228,15 +225,13 @@ class Runs:
 
     def go(self):
         """On BULK, then on HOT; True if nothing was wrong."""
-        owned = machine.has_property(self.binary, "dpu-eca", "ownership")
         outcomes = []
         try:
             self.one.up(cli.config_of(
                 self.args, name=self.one.name, binary=self.binary, hosts=2,
-                packages=PACKAGES,
-                eca_options=WHOLE_PAGES if owned else ""))
+                packages=PACKAGES, eca_options=WHOLE_PAGES))
             for memory in DEVICES:
-                runs = Programs(self.one, [0, 1], owned, LONG[memory])
+                runs = Programs(self.one, [0, 1], LONG[memory])
                 outcomes += runs.run(memory)
         finally:
             self.one.give_up()

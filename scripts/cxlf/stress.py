@@ -74,11 +74,9 @@ class Host:
 class Stress:
     """The run."""
 
-    def __init__(self, one, hosts, rng, minutes, report, between=BETWEEN,
-                 owned=False):
+    def __init__(self, one, hosts, rng, minutes, report, between=BETWEEN):
         self.one = one
         self.rng = rng
-        self.owned = owned              # BULK's pages have owners
         self.hosts = [Host(number) for number in range(hosts)]
         self.programs = programs.Programs()
         self.journals = {name: Journal() for name in MEMORIES}
@@ -323,8 +321,7 @@ class Stress:
         gain = traffic.gained(before, self.one.counters())
         numbers = [host.number for host in self.hosts]
         self.faults += traffic.check_used(gain, numbers)
-        if self.owned:
-            self.faults += traffic.check_crossed(gain, numbers)
+        self.faults += traffic.check_crossed(gain, numbers)
         self.faults += [f"host {host}: {name} grew by {counters[name]}"
                         for host, counters in gain.items()
                         for name in ("refusal", "machine-check")
@@ -355,9 +352,7 @@ class Command:
             one.up(cli.config_of(self.args, name=one.name,
                                  binary=self.binary))
             faults = Stress(one, self.args.hosts, random.Random(self.seed),
-                            self.args.minutes, self.report,
-                            owned=machine.has_property(
-                                self.binary, "dpu-eca", "ownership")).run()
+                            self.args.minutes, self.report).run()
         finally:
             one.give_up()
         rows = [["", ""]]

@@ -13,8 +13,6 @@ PAGES = ("page-fault", "page-mapped", "page-prefetched", "page-revoked",
          "machine-check")
 # A locked read-modify-write reaches the agent as a load and a store.
 PER_ATOMIC = 2
-
-
 # A page that is asked for is decided once, and once more when its owner's
 # answer came late.
 PER_PAGE = 2
@@ -74,13 +72,6 @@ def check_traffic(before, after, known_accesses):
         wrong.append(f"{sent} back-invalidates were sent and {received} "
                      "received")
     return wrong
-
-
-def check_untrapped(gain, hosts):
-    """What is wrong if accesses that need no callback made one."""
-    return [f"host {host}: {name} grew by {gain[host][name]}"
-            for host in hosts for name in (*ACCESSES, "bulk-trapped")
-            if gain[host].get(name, 0)]
 
 
 def check_still(gain, hosts):

@@ -10,8 +10,7 @@ import json
 import os
 import subprocess
 
-from . import cli, cluster, debian, guest, machine, programs, qemu, traffic, \
-    ui
+from . import cli, cluster, debian, guest, programs, qemu, traffic, ui
 from .figures import figures, spread
 
 SOURCE = os.path.join(qemu.TOP, "tests", "bench", "bench-uffd.c")
@@ -75,7 +74,6 @@ class Transfers:
         self.args = args
         self.binary = binary
         self.rounds = min(args.rounds, ROUNDS)
-        self.owned = machine.has_property(binary, "dpu-eca", "ownership")
         self.one = cluster.Cluster(f"transfer-{os.getpid()}")
         self.programs = programs.Programs()
         self.samples = {}       # (case, what): [value]
@@ -109,8 +107,6 @@ class Transfers:
             switches=switched / transfers,
             **{name: total[name] / transfers for name in COUNTED},
             accesses=traffic.accesses(total) / transfers)
-        if must == "page-fault" and not self.owned:
-            return
         # The first turn may find it at home already.
         if total[must] < transfers - 2:
             self.gates.append({
@@ -177,7 +173,7 @@ class Transfers:
         try:
             self.one.up(cli.config_of(
                 self.args, name=self.one.name, binary=self.binary, hosts=2,
-                eca_options=WHOLE_PAGES if self.owned else ""))
+                eca_options=WHOLE_PAGES))
             for number in range(self.rounds):
                 ui.note(f"round {number + 1} of {self.rounds}")
                 for key, _, options, count, must in CASES:
@@ -190,8 +186,6 @@ class Transfers:
         if not self.gates:
             self.gates.append({"gate": "transfers", "ok": True, "text":
                                "each turn moved what it was to move"})
-        if not self.owned:
-            ui.note("this emulator's pages have no owners: no BULK was moved")
         for gate in self.gates:
             print(f"{'PASS' if gate['ok'] else 'FAIL'}  {gate['gate']}: "
                   f"{gate['text']}")

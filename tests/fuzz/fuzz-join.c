@@ -4,6 +4,7 @@
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "cxlf/reserve.h"
 #include "cxlf/topology-fdt.h"
 #include "cxlf/wire.h"
 #include "fuzz.h"
@@ -26,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_segment segment;
     struct cxlf_wire_doorbells doorbells;
     struct cxlf_wire_refuse refuse;
+    struct cxlf_wire_reserve reserve;
+    struct cxlf_wire_reserved reserved;
     const void *blob, *payload;
     const char *why = NULL;
     uint8_t *exact;
@@ -75,6 +78,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case CXLF_WIRE_REFUSE:
         if (cxlf_wire_read_refuse(payload, length, &refuse, &why)) {
             MUST(memchr(refuse.text, 0, sizeof(refuse.text)));
+        }
+        break;
+    case CXLF_WIRE_RESERVE:
+        if (cxlf_wire_read_reserve(payload, length, &reserve, &why)) {
+            MUST(reserve.what < CXLF_WIRE_RESERVE_WHATS);
+        }
+        break;
+    case CXLF_WIRE_RESERVED:
+        if (cxlf_wire_read_reserved(payload, length, &reserved, &why)) {
+            MUST(reserved.result < CXLF_RESERVE_RESULTS);
         }
         break;
     default:

@@ -295,7 +295,7 @@ static void test_busy(void)
     for (int i = 0; i < 8; i++) {
         cxlf_store(&f->r[1], BULK + i * CXLF_PAGE, i, 8);
     }
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     g_assert_cmpuint(give(a, OWNED, BULK, 32 * CXLF_PAGE), ==, BUSY);
     g_assert_cmpuint(get(a, PAGES_DONE), ==, 24);
     /* A second one is ignored meanwhile, and so are its registers. */
@@ -308,7 +308,7 @@ static void test_busy(void)
 
     /* A reset ends it. */
     cxlf_store(&f->r[1], BULK, 5, 8);
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     g_assert_cmpuint(give(a, OWNED, BULK, CXLF_PAGE), ==, BUSY);
     qtest_system_reset(a->qts);
     cxlf_host_program(a);

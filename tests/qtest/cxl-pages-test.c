@@ -302,7 +302,7 @@ static void test_early_page(void)
     cxlf_store(&f->r[1], BULK + 3 * CXLF_PAGE, 1, 8);
     cxlf_store(&f->r[1], BULK, 2, 8);
     cxlf_store(&f->r[2], BULK + 3 * CXLF_PAGE, 2, 8);
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 2);
     begin_access(f, &store);
     g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
@@ -495,13 +495,13 @@ static void test_stopped(void)
     pid_t pid = qtest_pid(f->h[0]->qts);
 
     own_pages(&f->r[0], 100);
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     begin_access(f, &load);
     g_assert_false(qatomic_read(&load.over));
     g_assert_cmpint(kill(pid, SIGCONT), ==, 0);
     g_assert_cmpuint(end_access(&load), ==, 100);
 
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     begin_access(f, &store);
     /* The agent has asked, and not once only. */
     wait_counter(f, 1, CXLF_DOORBELL, total(f, 1, CXLF_DOORBELL) + 3);
@@ -533,7 +533,7 @@ static void test_killed_waiting(void)
     pid_t pid = qtest_pid(f->h[0]->qts), waiting;
 
     own_pages(&f->r[0], 100);
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    cxlf_freeze(pid);
     /* In a process that ends with the host. */
     waiting = peer_fork(f->path, store_once, &f->r[1]);
     wait_counter(f, 1, CXLF_PAGE_FAULT, 1);
@@ -575,7 +575,7 @@ static void test_stopped_in_storm(void)
         for (int turns = g_test_rand_int_range(0, 3); turns; turns--) {
             total(f, 0, CXLF_PAGE_FAULT);
         }
-        g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+        cxlf_freeze(pid);
         for (int turns = 0; turns < 10; turns++) {
             total(f, 0, CXLF_PAGE_FAULT);
         }
@@ -600,7 +600,7 @@ static void test_lost_waiting(void)
     Access load = { .r = &rb, .dpa = BULK };
 
     cxlf_store(&ra, BULK, 1, 8);
-    g_assert_cmpint(kill(qtest_pid(a->qts), SIGSTOP), ==, 0);
+    cxlf_freeze(qtest_pid(a->qts));
     load.thread = g_thread_new("access", make_access, &load);
     g_assert_cmpint(kill(qtest_pid(a->qts), SIGKILL), ==, 0);
     g_assert_cmphex(end_access(&load), ==, UINT64_MAX);

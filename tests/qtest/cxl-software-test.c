@@ -280,13 +280,14 @@ static void test_registers(void)
     start(",hosts=2,bulk-mode=software");
     g_assert_cmphex(qtest_readl(h[0]->qts, h[0]->eca + ECA_COPY_LONGEST), ==,
                     2 * MIB);
-    for (uint32_t what = 0; what < 40; what++) {
+    for (uint32_t what = 0; what < ECA_PAGES_END; what++) {
         bool pages = what >= ECA_PAGES_SHARED && what < ECA_PAGES_END;
 
         g_assert_cmpint(status(A, 0, BULK, 64, what), ==,
                         what >= 1 && what <= 3 ? ECA_COPY_DONE :
                         pages ? ECA_COPY_OFF : ECA_COPY_UNKNOWN);
     }
+    g_assert_cmpint(status(A, 0, BULK, 64, 100), ==, ECA_COPY_UNKNOWN);
     g_assert_cmpint(status(A, 0, BULK, 64, 1u << 31), ==, ECA_COPY_UNKNOWN);
     g_assert_cmpint(status(A, 1, BULK, 64, 1), ==, ECA_COPY_RANGE);
     g_assert_cmpint(status(A, ~0u, BULK, 64, 1), ==, ECA_COPY_RANGE);

@@ -248,6 +248,14 @@ void cxlf_forget(QTestState *qts)
     g_ptr_array_add(forgotten, qts);
 }
 
+void cxlf_freeze(pid_t pid)
+{
+    siginfo_t info;
+
+    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
+    g_assert_cmpint(waitid(P_PID, pid, &info, WSTOPPED), ==, 0);
+}
+
 void cxlf_host_forget(CxlfHost *h)
 {
     cxlf_forget(h->qts);

@@ -89,6 +89,9 @@ void cxlf_edu_dma(CxlfHost *h, bool to_memory, uint64_t address,
 void cxlf_forget(QTestState *qts);
 void cxlf_host_forget(CxlfHost *h);
 
+/* cxlf_freeze: SIGSTOP to a QEMU of this test; no thread runs after it. */
+void cxlf_freeze(pid_t pid);
+
 /* PCI configuration space: @bdf of BDF(). */
 uint32_t cxlf_config_readl(CxlfHost *h, uint32_t bdf, unsigned offset);
 uint16_t cxlf_config_readw(CxlfHost *h, uint32_t bdf, unsigned offset);

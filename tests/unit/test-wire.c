@@ -6,6 +6,7 @@
  */
 #include <glib.h>
 #include <string.h>
+#include "cxlf/reserve.h"
 #include "cxlf/wire.h"
 
 static const struct cxlf_wire_header good_header = {
@@ -123,6 +124,39 @@ static void test_doorbells(void)
                                             &why));
 }
 
+static void test_reserve(void)
+{
+    struct cxlf_wire_reserve w = { .length = UINT64_MAX }, out;
+    struct cxlf_wire_reserved answer = { .token = 1 }, back;
+    struct cxlf_wire_header h = good_header;
+    const char *why;
+
+    for (w.what = 0; w.what < CXLF_WIRE_RESERVE_WHATS; w.what++) {
+        g_assert_true(cxlf_wire_read_reserve(&w, sizeof(w), &out, &why));
+        g_assert_cmpmem(&w, sizeof(w), &out, sizeof(out));
+    }
+    g_assert_false(cxlf_wire_read_reserve(&w, sizeof(w), &out, &why));
+    w.what = 0;
+    g_assert_false(cxlf_wire_read_reserve(&w, sizeof(w) - 1, &out, &why));
+    for (; answer.result < CXLF_RESERVE_RESULTS; answer.result++) {
+        g_assert_true(cxlf_wire_read_reserved(&answer, sizeof(answer), &back,
+                                              &why));
+    }
+    g_assert_false(cxlf_wire_read_reserved(&answer, sizeof(answer), &back,
+                                           &why));
+    answer.result = 0;
+    answer.zero = 1;
+    g_assert_false(cxlf_wire_read_reserved(&answer, sizeof(answer), &back,
+                                           &why));
+    h.type = CXLF_WIRE_RESERVE;
+    h.length = sizeof(w);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_RESERVED;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.length = sizeof(answer);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+}
+
 static void test_refuse(void)
 {
     struct cxlf_wire_refuse r, out;
@@ -179,6 +213,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/join", test_join);
     g_test_add_func("/wire/segment", test_segment);
     g_test_add_func("/wire/doorbells", test_doorbells);
+    g_test_add_func("/wire/reserve", test_reserve);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

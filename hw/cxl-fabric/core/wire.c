@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "cxlf/reserve.h"
 #include "cxlf/wire.h"
 
 bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
@@ -25,6 +26,10 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
         [CXLF_WIRE_REFUSE] = { sizeof(struct cxlf_wire_refuse),
             sizeof(struct cxlf_wire_refuse) },
         [CXLF_WIRE_LEAVE] = { 0, 0 },
+        [CXLF_WIRE_RESERVE] = { sizeof(struct cxlf_wire_reserve),
+            sizeof(struct cxlf_wire_reserve) },
+        [CXLF_WIRE_RESERVED] = { sizeof(struct cxlf_wire_reserved),
+            sizeof(struct cxlf_wire_reserved) },
     };
 
     *why = NULL;
@@ -152,6 +157,38 @@ bool cxlf_wire_read_refuse(const void *payload, size_t length,
         if (*at < ' ' || *at > '~') {
             *at = '?';
         }
+    }
+    return true;
+}
+
+bool cxlf_wire_read_reserve(const void *payload, size_t length,
+                            struct cxlf_wire_reserve *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "RESERVE has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    /* Which ranges a fabric has is for the table to say. */
+    if (out->what >= CXLF_WIRE_RESERVE_WHATS) {
+        *why = "RESERVE asks for what is not known";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_reserved(const void *payload, size_t length,
+                             struct cxlf_wire_reserved *out,
+                             const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "RESERVED has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->result >= CXLF_RESERVE_RESULTS || out->zero) {
+        *why = "RESERVED has no known result";
+        return false;
     }
     return true;
 }

@@ -11,7 +11,8 @@
 #ifndef HW_CXLF_ECA_H
 #define HW_CXLF_ECA_H
 
-#include "exec/memory.h"
+#include "exec/hwaddr.h"
+#include "exec/memattrs.h"
 #include "qom/object.h"
 #include "hw/cxlf/fabric.h"
 

@@ -15,6 +15,7 @@
 #include "qemu/notify.h"
 #include "qemu/uuid.h"
 #include "cxlf/directory.h"
+#include "cxlf/reserve.h"
 
 #define TYPE_CXL_FABRIC "cxl-fabric"
 OBJECT_DECLARE_SIMPLE_TYPE(CXLFabric, CXL_FABRIC)
@@ -118,6 +119,35 @@ typedef struct CXLFabricConflict {
 
 /* cxl_fabric_report_conflict: emit the event, but not too many.  BQL. */
 void cxl_fabric_report_conflict(CXLFabric *f, const CXLFabricConflict *c);
+
+/*
+ * cxl_fabric_reserve: ask the owner for a range of whole pages that this host
+ * alone may use, or give one up; returns at once, and a new request ends one
+ * that is not answered yet.  cxl_fabric_unreserve_all: all that it has, as a
+ * reset does.
+ *
+ * cxl_fabric_reserve_result: of the last: enum cxlf_reserve_result, or what
+ * follows it.
+ */
+enum {
+    CXL_FABRIC_RESERVE_BUSY = CXLF_RESERVE_RESULTS,
+    CXL_FABRIC_RESERVE_LOST,
+};
+
+void cxl_fabric_reserve(CXLFabric *f, bool reserve, uint32_t gfam,
+                        uint64_t dpa, uint64_t length);
+void cxl_fabric_unreserve_all(CXLFabric *f);
+int cxl_fabric_reserve_result(CXLFabric *f);
+
+/*
+ * cxl_fabric_is_reserved: whether another host has reserved @dpa.
+ * cxl_fabric_reserve_changes and _list: as those of cxlf/reserve.h.  Any
+ * thread.
+ */
+bool cxl_fabric_is_reserved(CXLFabric *f, uint32_t gfam, uint64_t dpa);
+uint64_t cxl_fabric_reserve_changes(CXLFabric *f);
+unsigned cxl_fabric_reserve_list(CXLFabric *f,
+                                 struct cxlf_reservation *list);
 
 /*
  * cxl_fabric_gfam_take: at most one endpoint of this process may be the
