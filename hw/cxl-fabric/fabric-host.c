@@ -40,6 +40,10 @@ int cxl_fabric_claim_host(CXLFabric *f, int want, uint32_t pid)
 
 void cxl_fabric_free_host(CXLFabric *f, int host)
 {
+    struct cxlf_inside *inside = &f->directory.leaf[0].inside[host];
+
+    qatomic_set(&inside->precise, 0);
+    qatomic_set(&inside->precise_quota, 0);
     cxlf_unreserve_all(f->table, host);
     f->table->host[host].pid = 0;
     cxl_fabric_set_host(f, host, CXLF_HOST_FREE);

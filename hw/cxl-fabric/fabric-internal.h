@@ -57,6 +57,8 @@ struct CXLFabric {
     char *topology_file;
     uint32_t hosts, leaves, shards, gfams;
     uint32_t grain, line_entries, ways;
+    uint32_t precise_pages;
+    bool has_precise_pages;
     uint64_t hot, bulk;
     bool has_bulk;
     bool has_bulk_mode;

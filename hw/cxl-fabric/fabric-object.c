@@ -52,6 +52,26 @@ static const char *owners_property(CXLFabric *f)
            f->has_bulk_mode ? "bulk-mode" : NULL;
 }
 
+/*
+ * A page of BULK in lines can use 64 entries of the finite directory: by
+ * default as many pages as it has entries for.
+ */
+static bool set_pool(CXLFabric *f, Error **errp)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+    uint64_t most = (uint64_t)t->line_entries * t->leaves * t->shards /
+                    (CXLF_PAGE / cxlf_topology_grain(t));
+
+    most = MIN(most, UINT32_MAX);
+    if (f->has_precise_pages && f->precise_pages > most) {
+        error_setg(errp, "'precise-pages' must be at most %" PRIu64 ", for "
+                   "which the directory has entries", most);
+        return false;
+    }
+    f->table->precise_pages = f->has_precise_pages ? f->precise_pages : most;
+    return true;
+}
+
 static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
 {
     struct cxlf_topology *t = &f->directory.topology;
@@ -91,7 +111,7 @@ static bool complete_owner(CXLFabric *f, uint32_t default_hosts, Error **errp)
     cxl_fabric_init_poison(f);
     return read_topology(f, default_hosts, errp) &&
            cxl_fabric_create_doorbells(f, errp) &&
-           cxl_fabric_create_segments(f, errp) &&
+           cxl_fabric_create_segments(f, errp) && set_pool(f, errp) &&
            (!f->listen || cxl_fabric_listen(f, errp));
 }
 
@@ -101,6 +121,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
 
     if (!extra && f->has_on_death) {
         extra = "on-death";     /* a topology does not say it */
+    }
+    if (!extra && f->has_precise_pages) {
+        extra = "precise-pages";
     }
     if (extra) {
         error_setg(errp, "'%s' is the owner's to set; leave it out when "
@@ -279,6 +302,26 @@ static void set_number(Object *obj, Visitor *v, const char *name,
     *field = value;
 }
 
+static void get_precise_pages(Object *obj, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+    uint32_t value = f->table ? f->table->precise_pages : f->precise_pages;
+
+    visit_type_uint32(v, name, &value, errp);
+}
+
+static void set_precise_pages(Object *obj, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp) &&
+        visit_type_uint32(v, name, &f->precise_pages, errp)) {
+        f->has_precise_pages = true;
+    }
+}
+
 static void get_size(Object *obj, Visitor *v, const char *name, void *opaque,
                      Error **errp)
 {
@@ -455,6 +498,11 @@ static void add_properties(ObjectClass *oc)
         object_class_property_set_description(oc, numbers[i].name,
                                               numbers[i].description);
     }
+    object_class_property_add(oc, "precise-pages", "uint32",
+                              get_precise_pages, set_precise_pages, NULL,
+                              NULL);
+    object_class_property_set_description(oc, "precise-pages",
+        "BULK pages that all hosts together may have in lines (owner only)");
     object_class_property_add(oc, "hot", "size", get_size, set_size, NULL,
                               NULL);
     object_class_property_set_description(oc, "hot",

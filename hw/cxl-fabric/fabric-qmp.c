@@ -70,6 +70,10 @@ static CxlFabricHostList *hosts(CXLFabric *f)
         host->state = h.state < CXLF_HOST_STATES ? h.state : 0;
         host->pid = h.pid;
         host->deaths = h.deaths;
+        host->precise_pages =
+            qatomic_read(&f->directory.leaf[0].inside[i].precise);
+        host->precise_quota =
+            qatomic_read(&f->directory.leaf[0].inside[i].precise_quota);
         host->counters = counters(f, -1, -1, i);
         QAPI_LIST_APPEND(tail, host);
     }
@@ -144,6 +148,7 @@ static CxlFabricInfo *describe(CXLFabric *f)
     info->bulk_mode = cxl_fabric_list_bulk_modes(f);
     info->bulk_mode_changing = CXLF_BULK_MODE(cxl_fabric_bulk_mode(f)) !=
                                CXLF_BULK_WANTED(cxl_fabric_bulk_mode(f));
+    info->precise_pages = f->table->precise_pages;
     info->self = f->self;
     info->hosts = hosts(f);
     info->directory = directory(f);

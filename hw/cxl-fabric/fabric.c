@@ -60,6 +60,20 @@ bool cxl_fabric_is_up(CXLFabric *f)
     return !qatomic_read(&f->lost);
 }
 
+uint32_t cxl_fabric_precise_share(CXLFabric *f)
+{
+    return qatomic_read(&f->table->precise_pages) /
+           f->directory.topology.hosts;
+}
+
+void cxl_fabric_set_precise(CXLFabric *f, uint32_t pages, uint32_t quota)
+{
+    struct cxlf_inside *own = &f->directory.leaf[0].inside[f->self];
+
+    qatomic_set(&own->precise, pages);
+    qatomic_set(&own->precise_quota, quota);
+}
+
 int cxl_fabric_owner_fd(CXLFabric *f)
 {
     return f->kind == CXL_FABRIC_MEMBER ? qatomic_read(&f->owner_fd) : -1;

@@ -188,6 +188,26 @@ static void drop_sanitize(CXLGFAM *s)
     cxl_add_cci_commands(cci, none, 0);     /* rebuilds the effects log */
 }
 
+/*
+ * QEMU's reset leaves these registers as they were: a guest that boots again
+ * would find memory enabled where it has not placed any yet.
+ */
+static void reset_dvsec(CXLGFAM *s)
+{
+    const Range *range =
+        &CXL_TYPE3(s)->cxl_cstate.dvsecs[PCIE_CXL_DEVICE_DVSEC];
+    CXLDVSECDevice *dvsec =
+        (void *)(PCI_DEVICE(s)->config + range_lob(range));
+
+    stw_le_p(&dvsec->ctrl, 0x2);
+    stw_le_p(&dvsec->ctrl2, 0);
+    stw_le_p(&dvsec->lock, 0);
+    stl_le_p(&dvsec->range1_base_hi, 0);
+    stl_le_p(&dvsec->range1_base_lo, 0);
+    stl_le_p(&dvsec->range2_base_hi, 0);
+    stl_le_p(&dvsec->range2_base_lo, 0);
+}
+
 static void gfam_reset(DeviceState *dev)
 {
     CXLGFAM *s = CXL_GFAM(dev);
@@ -196,6 +216,7 @@ static void gfam_reset(DeviceState *dev)
     gfam_chmu_reset(s);
     CXL_GFAM_GET_CLASS(s)->parent_reset(dev);
     pbr_add_bi_capability(&CXL_TYPE3(s)->cxl_cstate, PBR_CAP_BI_DECODER);
+    reset_dvsec(s);
     drop_sanitize(s);
     gfam_poison_reset(s);
 }

@@ -308,7 +308,9 @@ static bool start_pager(ECAState *s, Error **errp)
         .by_page = eca_is_by_page(s),
         .hot_map_after = s->hot_map_after,
         .promote_after = s->promote_after,
-        .precise_quota = s->precise_quota,
+        .precise_quota = s->precise_quota == UINT32_MAX ?
+                         cxl_fabric_precise_share(s->fabric) :
+                         s->precise_quota,
     };
 
     if (!s->ownership) {
@@ -412,7 +414,8 @@ static const Property eca_properties[] = {
     DEFINE_PROP_SIZE32("grain-max", ECAState, grain_max, 2 * MiB),
     DEFINE_PROP_UINT32("hot-map-after", ECAState, hot_map_after, 256),
     DEFINE_PROP_UINT32("promote-after", ECAState, promote_after, 8),
-    DEFINE_PROP_UINT32("precise-quota", ECAState, precise_quota, 1024),
+    /* All ones: an equal part of the fabric's. */
+    DEFINE_PROP_UINT32("precise-quota", ECAState, precise_quota, UINT32_MAX),
     DEFINE_PROP_UINT32("hot-sample", ECAState, hot_sample, 1000),
 };
 

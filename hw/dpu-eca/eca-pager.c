@@ -168,7 +168,6 @@ struct ECAPager {
 
     /* Any thread, atomically. */
     bool stop, lost;
-    uint32_t precise;               /* pages promoted by this host */
 };
 
 static int64_t now_us(void)
@@ -237,6 +236,20 @@ static void ask_to_drop_code(ECAPager *p, uint32_t gfam, uint64_t dpa,
             }
         }
     }
+}
+
+/* No vCPU runs. */
+static void drop_all_code(ECAPager *p, uint32_t gfam)
+{
+    const Device *d = &p->device[gfam];
+    DropCode *all;
+
+    if (d->ram == RAM_ADDR_INVALID || !first_cpu) {
+        return;
+    }
+    all = g_new(DropCode, 1);
+    *all = (DropCode) { .from = d->ram, .size = d->size };
+    async_run_on_cpu(first_cpu, drop_code, RUN_ON_CPU_HOST_PTR(all));
 }
 
 static void flush_views(CPUState *cpu, run_on_cpu_data data)
@@ -581,11 +594,7 @@ static void forget_failing(ECAPager *p, uint32_t gfam, uint64_t dpa)
     }
 }
 
-/*
- * Take the private page away again.  An access between the two calls would
- * go past the protocol to a page whose content is lost anyway; what it maps
- * is zapped.
- */
+/* Take the private page away again, at once: nobody sees what is below. */
 static void restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
 {
     Device *d = &p->device[gfam];
@@ -596,18 +605,11 @@ static void restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
         cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {
         return;
     }
-    if (mmap(d->front + dpa, CXLF_PAGE, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_FIXED | MAP_NORESERVE, d->fd, dpa) ==
-        MAP_FAILED) {
-        return;
-    }
-    /* As its neighbours, so that it is of one mapping with them again. */
-    madvise(d->front + dpa, CXLF_PAGE, MADV_NOHUGEPAGE);
-    if (!eca_uffd_register(&p->uffd, d->front + dpa, CXLF_PAGE, true, &err)) {
+    if (!eca_uffd_show(&p->uffd, d->front + dpa, CXLF_PAGE, d->fd, dpa,
+                       &err)) {
         error_report_err(err);
         return;
     }
-    eca_uffd_zap(d->front + dpa, CXLF_PAGE);
     page->failed = false;
 }
 
@@ -784,6 +786,13 @@ static void part_failed(ECAPager *p, Request *r, Part *part)
     part->over = true;
 }
 
+/* Tell how many pages of BULK this host has in lines. */
+static void set_precise(ECAPager *p)
+{
+    cxl_fabric_set_precise(p->fabric, p->promoted->len,
+                           p->options.precise_quota);
+}
+
 static void note_promotion(ECAPager *p, const Request *r)
 {
     struct cxlf_log_page page = { .gfam = r->gfam, .dpa = r->needed };
@@ -791,7 +800,7 @@ static void note_promotion(ECAPager *p, const Request *r)
     count(p, r->gfam, r->needed, CXLF_PROMOTION, 1);
     if (r->needed >= p->directory->topology.gfam[r->gfam].hot) {
         g_array_append_val(p->promoted, page);
-        qatomic_set(&p->precise, p->promoted->len);
+        set_precise(p);
     }
 }
 
@@ -1400,7 +1409,7 @@ static void sweep_promoted(ECAPager *p)
             g_array_remove_index_fast(p->promoted, i);
         }
     }
-    qatomic_set(&p->precise, p->promoted->len);
+    set_precise(p);
 }
 
 static bool is_hot(ECAPager *p, uint32_t gfam, uint64_t dpa)
@@ -1802,12 +1811,7 @@ static void release_device(ECAPager *p, uint32_t gfam)
         qemu_mutex_unlock(&p->page_lock[i]);
     }
     eca_uffd_zap(d->front, d->size);
-    if (d->ram != RAM_ADDR_INVALID && first_cpu) {
-        DropCode *all = g_new(DropCode, 1);
-
-        *all = (DropCode) { .from = d->ram, .size = d->size };
-        async_run_on_cpu(first_cpu, drop_code, RUN_ON_CPU_HOST_PTR(all));
-    }
+    drop_all_code(p, gfam);
 }
 
 static void release_all(void *opaque)
@@ -1829,7 +1833,7 @@ static void release_all(void *opaque)
         release_device(p, i);
     }
     g_array_set_size(p->promoted, 0);
-    qatomic_set(&p->precise, 0);
+    set_precise(p);
     flush_vcpus();
     if (!qatomic_read(&p->lost)) {
         cxlf_give_up(p->directory, p->host, CXLF_EVICT, NULL);

@@ -165,6 +165,8 @@ struct cxlf_leaf_live {
 /* How many accesses of a host are under way, by the parity of their epoch. */
 struct cxlf_inside {
     _Alignas(128) uint32_t count[2];
+    /* In leaf 0: BULK pages that the host has in lines, and may have. */
+    uint32_t precise, precise_quota;
 };
 
 /* A leaf's segment: header, live part, counters, mailboxes, directory. */
@@ -232,7 +234,7 @@ struct cxlf_fabric {
     struct cxlf_poison poison[CXLF_POISON_RECORDS];
     uint64_t reserve_changes;   /* two more after each; odd while one is made */
     uint32_t reservations;      /* how many there are */
-    uint32_t pad;
+    uint32_t precise_pages;     /* BULK pages that may be tracked by lines */
     struct cxlf_reservation reservation[CXLF_RESERVATIONS];
 };
 

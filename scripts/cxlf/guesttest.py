@@ -14,7 +14,7 @@ import signal
 import time
 
 from . import agent, build, cluster, failtest, machine, onlinetest, \
-    programs, qmp, realtest, regiontest, stress, traffic, ui
+    programs, qmp, realtest, regiontest, stress, tiertest, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -26,10 +26,16 @@ BULK_OFFSET = 64 << 20                  # beyond the payload of messages
 QUOTA_NONE = "precise-quota=0"
 # HOT is never mapped, so every access to it is counted.
 TRAPPED = "hot-map-after=0"
-# Where pages stay whole an access is native, and a host that counts less
-# than this has ended before the next one begins.
+# Pages of BULK are tracked by lines only where the directory is finite.
+FINITE = tiertest.FINITE
+# Where pages stay whole an access is native: with fewer a host would have
+# ended before the next one begins.  MOVES is how often pages must go from
+# host to host in the longest of these runs.
 NATIVE = 2000000
-NATIVE_LITMUS = 1 << 20
+NATIVE_LONG = 5 * NATIVE
+NATIVE_LITMUS = 4 * NATIVE
+NATIVE_ENTRIES = NATIVE // 4
+MOVES = 40
 
 
 class Bench:
@@ -70,13 +76,13 @@ class Bench:
         self.tally.add(f"{self.label}/{name}", not wrong, "; ".join(wrong))
 
     def program(self, name, program, *options, known=None, hosts=None,
-                bulk=False):
+                bulk=False, moves=0):
         """A test that runs one program.
 
         known: the accesses that each rank makes at least to HOT; a list of
         them if they differ.
         HOT's programs must move the counters by that, BULK's must move
-        pages and make no callback for an access.
+        pages, `moves` times at least, and make no callback for an access.
         """
         hosts = self.hosts if hosts is None else hosts
         if bulk:
@@ -89,7 +95,7 @@ class Bench:
                 if status:
                     wrong.append(f"host {host}: status {status}, {result}")
             if bulk:
-                wrong += self.bulk_traffic(before, after, hosts)
+                wrong += self.bulk_traffic(before, after, hosts, moves)
             else:
                 if not isinstance(known, (list, tuple)):
                     known = [known or 0] * len(hosts)
@@ -102,15 +108,20 @@ class Bench:
 
     def whole_pages(self):
         """Whether no page of BULK becomes one of lines."""
-        return QUOTA_NONE in self.config.eca_options
+        return QUOTA_NONE in self.config.eca_options or \
+            FINITE not in self.config.fabric_options
 
-    def bulk_traffic(self, before, after, hosts):
+    def bulk_traffic(self, before, after, hosts, moves):
         """What is wrong with the counters of hosts that share BULK."""
         gain = traffic.gained(before, after)
         if not self.whole_pages():
             # A page that is fought over becomes one of lines.
             return traffic.check_used(gain, hosts)
-        return traffic.check_pages(gain, hosts)
+        wrong = traffic.check_pages(gain, hosts)
+        moved = sum(gain[host]["page-revoked"] for host in hosts)
+        if moved < moves:
+            wrong.append(f"pages moved {moved} times, and not {moves}")
+        return wrong
 
     def alone(self, host=0):
         """One host alone, at rest: nothing at all may be counted."""
@@ -138,13 +149,13 @@ def counters(bench, count, bulk=False):
     native = bulk and bench.whole_pages()
     for width in (1, 2, 4, 8, 16):
         if native:
-            count = NATIVE if width == 8 else NATIVE // 4
+            count = NATIVE_LONG if width == 8 else NATIVE
         bench.program(f"counter of {width} bytes", "counter", "--width",
                       width, "--count", count, "--threads", bench.smp,
                       known=traffic.PER_ATOMIC * count * bench.smp,
-                      bulk=bulk)
+                      bulk=bulk, moves=MOVES * (count == NATIVE_LONG))
     bench.program("torn16", "torn16", "--count",
-                  NATIVE // 10 if native else count, bulk=bulk)
+                  NATIVE if native else count, bulk=bulk)
 
 
 def misaligned(bench):
@@ -188,6 +199,8 @@ def locks(bench, count, bulk=False):
     """A lock around plain words, and a load that is mixed."""
     # Of an entry: exchange, checks, increments, release.
     entry = traffic.PER_ATOMIC + 4 * WORDS + 1
+    if bulk and bench.whole_pages():
+        count = NATIVE_ENTRIES // (bench.smp * len(bench.hosts))
     bench.program("spinlock", "spinlock", "--count", count, "--threads",
                   bench.smp, known=entry * count * bench.smp, bulk=bulk)
     bench.program("mixed load", "hammer", "--seconds", 2, "--meet", 1,
@@ -419,7 +432,7 @@ def short_stress(bench):
 CLUSTERS = (
     ("smp1", everything, {"eca_options": QUOTA_NONE}),
     ("smp2", everything, {"smp": 2, "leaves": 2, "eca_options": TRAPPED}),
-    ("four", four, {"hosts": 4}),
+    ("four", four, {"hosts": 4, "fabric_options": FINITE}),
     ("four2", four_wide, {"hosts": 4, "smp": 2, "leaves": 2,
                          "eca_options": f"{QUOTA_NONE},{TRAPPED}"}),
     ("real", real, {"packages": realtest.PACKAGES,
@@ -430,6 +443,7 @@ CLUSTERS = (
     ("poison", failtest.poisoned, {
         "hosts": 3, "fabric_options": failtest.POISON}),
     ("held", failtest.held_up, {"hosts": 3}),
+    *tiertest.CLUSTERS,
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),

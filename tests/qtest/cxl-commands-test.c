@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/atomic.h"
+#include "qobject/qlist.h"
 #include "cxlf-hdm.h"
 #include "cxlf-peer.h"
 
@@ -261,6 +261,58 @@ static void test_quota(void)
     stop(f);
 }
 
+/* The pool of the fabric, and each host's part of it. */
+static int64_t told(QTestState *qts, int host, const char *name)
+{
+    QDict *info = cxlf_query(qts), *from = info;
+    const QListEntry *e;
+    int64_t n;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(info, "hosts"), e) {
+        QDict *each = qobject_to(QDict, qlist_entry_obj(e));
+
+        if (qdict_get_int(each, "host") == host) {
+            from = each;
+        }
+    }
+    n = qdict_get_int(from, name);
+    qobject_unref(info);
+    return n;
+}
+
+static void test_pool(void)
+{
+    /* 4 shards of 64 entries: 4 pages, 2 for each host. */
+    Fabric *f = start(2, ",line-entries=64", CXLF_NEVER_MAPPED);
+
+    g_assert_cmpint(told(f->owner, -1, "precise-pages"), ==, 4);
+    g_assert_cmpint(told(f->owner, 1, "precise-quota"), ==, 2);
+    g_assert_cmpint(told(f->owner, 1, "precise-pages"), ==, 0);
+    g_assert_cmpuint(give(f->h[1], PROMOTE, BULK, 4 * CXLF_PAGE), ==,
+                     PARTLY);
+    g_assert_cmpuint(get(f->h[1], PAGES_DONE), ==, 2);
+    g_assert_cmpint(told(f->h[0]->qts, 1, "precise-pages"), ==, 2);
+    g_assert_cmpint(told(f->owner, 0, "precise-pages"), ==, 0);
+    qtest_system_reset(f->h[1]->qts);
+    g_assert_cmpint(told(f->owner, 1, "precise-pages"), ==, 0);
+    g_assert_cmpint(told(f->owner, 1, "precise-quota"), ==, 2);
+    stop(f);
+
+    f = start(2, ",line-entries=64,precise-pages=0", "");
+    g_assert_cmpint(told(f->owner, 0, "precise-quota"), ==, 0);
+    g_assert_cmpuint(give(f->h[0], PROMOTE, BULK, CXLF_PAGE), ==, PARTLY);
+    cxlf_add_error(f->owner, "'line-entries': 64, 'precise-pages': 5",
+                   "'precise-pages' must be at most 4");
+    cxlf_add_error(f->owner, "'precise-pages': 1",
+                   "'precise-pages' must be at most 0");
+    cxlf_add_error(f->owner, "'socket': '/x', 'precise-pages': 1",
+                   "'precise-pages' is the owner's to set");
+    stop(f);
+    f = start(2, "", "");
+    g_assert_cmpint(told(f->owner, -1, "precise-pages"), ==, 0);
+    stop(f);
+}
+
 static void test_prefetch(void)
 {
     Fabric *f = start(2, "", "");
@@ -365,6 +417,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/commands/release", test_release);
     qtest_add_func("/cxlf/commands/classes", test_classes);
     qtest_add_func("/cxlf/commands/quota", test_quota);
+    qtest_add_func("/cxlf/commands/pool", test_pool);
     qtest_add_func("/cxlf/commands/prefetch", test_prefetch);
     qtest_add_func("/cxlf/commands/busy", test_busy);
     qtest_add_func("/cxlf/commands/errors", test_errors);

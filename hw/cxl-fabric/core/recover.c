@@ -12,6 +12,15 @@ struct sums {
     uint64_t held, modified;
 };
 
+/* Whether who held a unit alone may have written it: pages do not tell. */
+static bool may_be_modified(enum cxlf_kind kind, unsigned state)
+{
+    return state == CXLF_M ||
+           (kind == CXLF_PAGE_UNIT &&
+            (state == CXLF_E || state == CXLF_E_E || state == CXLF_E_S ||
+             state == CXLF_E_I));
+}
+
 /* End what a dead host was inserting: nobody can have used the entry. */
 static void unclaim(struct cxlf_shard *s, uint32_t index,
                     struct cxlf_entry old)
@@ -71,7 +80,7 @@ static void give_up_entry(const struct cxlf_directory *d,
         case CXLF_OK:
             if (cxlf_set_has(m.before.holders, host, s->hosts)) {
                 sums->held++;
-                sums->modified += m.before.state == CXLF_M;
+                sums->modified += may_be_modified(s->kind, m.before.state);
             }
             if (m.actions & CXLF_A_POISON) {
                 tell_poison(d, &t);

@@ -121,6 +121,14 @@ typedef struct CXLFabricConflict {
 void cxl_fabric_report_conflict(CXLFabric *f, const CXLFabricConflict *c);
 
 /*
+ * cxl_fabric_precise_share: how many BULK pages a host may have tracked by
+ * lines, if all may have equally many.  cxl_fabric_set_precise: what this
+ * host has and may have, for others to be told.  Any thread.
+ */
+uint32_t cxl_fabric_precise_share(CXLFabric *f);
+void cxl_fabric_set_precise(CXLFabric *f, uint32_t pages, uint32_t quota);
+
+/*
  * cxl_fabric_reserve: ask the owner for a range of whole pages that this host
  * alone may use, or give one up; returns at once, and a new request ends one
  * that is not answered yet.  cxl_fabric_unreserve_all: all that it has, as a
