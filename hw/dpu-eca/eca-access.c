@@ -121,9 +121,9 @@ static Attempt attempt_page(ECAState *s, uint32_t gfam, uint64_t dpa,
         page.state == CXLF_P) {
         return FAILED;
     }
-    if (eca_is_by_page(s) || !(hot || eca_pager_may_promote(s->pager, gfam,
-                                                            dpa))) {
-        /* A vCPU will find it in the front. */
+    if (eca_is_by_page(s) ||
+        !(hot || (vcpu && eca_pager_may_promote(s->pager, gfam, dpa)))) {
+        /* A vCPU will find it in the front; a device does not promote. */
         eca_pager_want(s->pager, gfam, dpa, vcpu ? ECA_WANT_DIRECT :
                        write ? ECA_WANT_OWNED : ECA_WANT_SHARED);
     } else {
