@@ -82,9 +82,10 @@ def kill(bench, victim, wrong):
     return event["data"]
 
 
-def sigbus_argv(memory, at):
+def sigbus_argv(memory, at, host):
+    """What another host writes may be lost with it: a neighbour for each."""
     return ["sigbus", "--dev", MEMORIES[memory][0], "--at", str(at),
-            "--neighbour", str(NEIGHBOUR)]
+            "--neighbour", str(NEIGHBOUR + (host << 20))]
 
 
 # What a dead host had modified
@@ -102,7 +103,8 @@ def poison(bench, victim, hosts):
             with bench.test(f"SIGBUS at {at - DATA} of lost {memory}") \
                     as wrong:
                 before = bench.one.counters()
-                commands = {host: sigbus_argv(memory, at) for host in hosts}
+                commands = {host: sigbus_argv(memory, at, host)
+                            for host in hosts}
                 for host, done in bench.one.run_all(commands, 60).items():
                     status, result = programs.parse(done)
                     if status:
@@ -144,7 +146,7 @@ def poison_of_a_sleeper(bench, victim, host):
             as wrong, Held(bench, victim) as held:
         wrong += pattern(bench, victim, 41, write=True)
         held.stop()
-        job = held.touch(host, sigbus_argv("BULK", DATA))
+        job = held.touch(host, sigbus_argv("BULK", DATA, host))
         kill(bench, victim, wrong)
         status, result = programs.parse(agent.wait_all([job], 60)[0])
         if status:
