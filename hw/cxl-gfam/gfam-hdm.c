@@ -25,44 +25,6 @@ static CXLComponentState *component(CXLGFAM *s)
     return &CXL_TYPE3(s)->cxl_cstate;
 }
 
-/* Accesses that are not mapped directly */
-
-static MemTxResult trap_read(void *opaque, hwaddr addr, uint64_t *data,
-                             unsigned size, MemTxAttrs attrs)
-{
-    GFAMWindow *w = opaque;
-    CXLGFAM *s = w->gfam;
-
-    if (!w->open) {
-        eca_refuse(s->eca, s->gfam, w->dpa + addr);
-        *data = MAKE_64BIT_MASK(0, size * 8);
-        return MEMTX_ERROR;
-    }
-    return eca_read(s->eca, s->gfam, w->dpa + addr, data, size, attrs);
-}
-
-static MemTxResult trap_write(void *opaque, hwaddr addr, uint64_t data,
-                              unsigned size, MemTxAttrs attrs)
-{
-    GFAMWindow *w = opaque;
-    CXLGFAM *s = w->gfam;
-
-    if (!w->open) {
-        eca_refuse(s->eca, s->gfam, w->dpa + addr);
-        return MEMTX_ERROR;
-    }
-    return eca_write(s->eca, s->gfam, w->dpa + addr, data, size, attrs);
-}
-
-static const MemoryRegionOps trap_ops = {
-    .read_with_attrs = trap_read,
-    .write_with_attrs = trap_write,
-    .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = { .min_access_size = 1, .max_access_size = 8,
-               .unaligned = true },
-    .impl = { .min_access_size = 1, .max_access_size = 8, },
-};
-
 /* Windows */
 
 /*
@@ -75,19 +37,19 @@ static void map_direct(GFAMWindow *w)
     CXLGFAM *s = w->gfam;
     MemoryRegion *direct = w->has_views ? MEMORY_REGION(&w->views) :
                            &w->direct;
-    uint64_t from = s->has_front || s->hot_bypass || w->dpa >= s->hot ? 0 :
-                    s->hot - w->dpa;
+    uint64_t from = s->has_front || s->hot_bypass || w->trap.dpa >= s->hot ? 0 :
+                    s->hot - w->trap.dpa;
 
     if (from >= w->size) {
         return;
     }
     memory_region_set_size(direct, w->size - from);
     if (!w->has_views) {
-        memory_region_set_alias_offset(direct, w->dpa + from);
+        memory_region_set_alias_offset(direct, w->trap.dpa + from);
     }
     memory_region_add_subregion_overlap(&w->region, from, direct, 1);
     w->mapped = direct;
-    trace_gfam_map(s->gfam, w->base + from, w->dpa + from, w->size - from);
+    trace_gfam_map(s->gfam, w->base + from, w->trap.dpa + from, w->size - from);
 }
 
 static void unmap_direct(GFAMWindow *w)
@@ -106,11 +68,11 @@ static void update_window(GFAMWindow *w)
     bool open = w->fw && cxl_fabric_is_up(eca_fabric(s->eca)) &&
         pbr_path_committed(PCI_DEVICE(s), w->fw, w->base, w->size);
 
-    if (open == w->open) {
+    if (open == w->trap.open) {
         return;
     }
     memory_region_transaction_begin();
-    w->open = open;
+    w->trap.open = open;
     if (open) {
         map_direct(w);
     } else {
@@ -125,12 +87,12 @@ static void install(GFAMWindow *w, CXLFixedWindow *fw, const PBRDecoder *d,
     w->fw = fw;
     w->base = d->base;
     w->size = d->size;
-    w->dpa = dpa;
+    w->trap.dpa = dpa;
     eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, dpa,
                d->base, d->size);
     memory_region_transaction_begin();
     memory_region_set_size(&w->region, d->size);
-    memory_region_set_size(&w->trap, d->size);
+    memory_region_set_size(&w->trap.region, d->size);
     memory_region_add_subregion_overlap(&fw->mr, d->base - fw->base,
                                         &w->region, 1);
     memory_region_transaction_commit();
@@ -146,7 +108,7 @@ static void uninstall(GFAMWindow *w)
         memory_region_transaction_commit();
         eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, 0, 0, 0);
         w->fw = NULL;
-        w->open = false;
+        w->trap.open = false;
     }
 }
 
@@ -310,15 +272,12 @@ void gfam_hdm_init(CXLGFAM *s)
         w->gfam = s;
         memory_region_init(&w->region, OBJECT(s), "cxl-gfam-window",
                            s->hot + s->bulk);
-        memory_region_init_io(&w->trap, OBJECT(s), &trap_ops, w,
-                              "cxl-gfam-trap", s->hot + s->bulk);
-        /* A restarted instruction leaves by a jump, past the guard's end. */
-        w->trap.disable_reentrancy_guard = true;
+        gfam_trap_init(&w->trap, s, "cxl-gfam-trap");
         memory_region_init_alias(&w->direct, OBJECT(s), "cxl-gfam-direct",
                                  s->has_front ? &s->front : memory, 0,
                                  s->hot + s->bulk);
         gfam_view_init_window(w);
-        memory_region_add_subregion(&w->region, 0, &w->trap);
+        memory_region_add_subregion(&w->region, 0, &w->trap.region);
     }
     s->type3_reg_write = component(s)->crb.special_ops->write;
     component(s)->crb.special_ops->write = reg_write;
@@ -335,6 +294,6 @@ void gfam_hdm_exit(CXLGFAM *s)
     gfam_hdm_close_all(s);
     for (int i = 0; i < ARRAY_SIZE(s->window); i++) {
         memory_region_del_subregion(&s->window[i].region,
-                                    &s->window[i].trap);
+                                    &s->window[i].trap.region);
     }
 }

@@ -17,6 +17,14 @@ typedef struct CXLGFAM CXLGFAM;
 typedef struct CXLGFAMClass CXLGFAMClass;
 DECLARE_OBJ_CHECKERS(CXLGFAM, CXLGFAMClass, CXL_GFAM, TYPE_CXL_GFAM)
 
+/* Takes every access to a device's memory from @dpa on. */
+typedef struct GFAMTrap {
+    MemoryRegion region;
+    CXLGFAM *gfam;
+    uint64_t dpa;
+    bool open;              /* or all are refused */
+} GFAMTrap;
+
 /*
  * A committed decoder's place in its fixed window.  @region covers it all;
  * in it @trap takes every access, and, while the whole decoder path is
@@ -26,15 +34,13 @@ DECLARE_OBJ_CHECKERS(CXLGFAM, CXLGFAMClass, CXL_GFAM, TYPE_CXL_GFAM)
 typedef struct GFAMWindow {
     CXLGFAM *gfam;
     MemoryRegion region;
-    MemoryRegion trap;
+    GFAMTrap trap;          /* open if the whole path is committed */
     MemoryRegion direct;
     IOMMUMemoryRegion views;
     bool has_views;
     CXLFixedWindow *fw;     /* NULL: not installed */
     hwaddr base;            /* HPA */
     uint64_t size;
-    uint64_t dpa;           /* of the base */
-    bool open;              /* the whole path is committed */
     MemoryRegion *mapped;   /* that lies over @trap, or NULL */
 } GFAMWindow;
 
@@ -54,7 +60,8 @@ struct CXLGFAM {
     uint64_t hot, bulk;
     MemoryRegion front;     /* the agent's front; size 0 without one */
     bool has_front;
-    MemoryRegion hidden_front, hidden_trap;     /* of pages' views */
+    MemoryRegion hidden_front;      /* of pages' views */
+    GFAMTrap hidden_trap;
 
     /* Under the BQL */
     GFAMWindow window[CXL_HDM_DECODER_COUNT];
@@ -81,8 +88,8 @@ void gfam_hdm_init(CXLGFAM *s);
 void gfam_hdm_exit(CXLGFAM *s);
 void gfam_hdm_close_all(CXLGFAM *s);
 
-/* gfam-trap.c: accesses that are callbacks; of a device's whole memory */
-extern const MemoryRegionOps gfam_trap_ops;
+/* gfam-trap.c: accesses that are callbacks */
+void gfam_trap_init(GFAMTrap *t, CXLGFAM *s, const char *name);
 
 /* gfam-view.c: what vCPUs and devices see of each page */
 void gfam_view_init(CXLGFAM *s);

@@ -7,23 +7,34 @@
 #include "qemu/osdep.h"
 #include "gfam-internal.h"
 
-static MemTxResult trap_read(void *opaque, hwaddr dpa, uint64_t *data,
+static MemTxResult trap_read(void *opaque, hwaddr addr, uint64_t *data,
                              unsigned size, MemTxAttrs attrs)
 {
-    CXLGFAM *s = opaque;
+    GFAMTrap *t = opaque;
+    CXLGFAM *s = t->gfam;
 
-    return eca_read(s->eca, s->gfam, dpa, data, size, attrs);
+    if (!t->open) {
+        eca_refuse(s->eca, s->gfam, t->dpa + addr);
+        *data = MAKE_64BIT_MASK(0, size * 8);
+        return MEMTX_ERROR;
+    }
+    return eca_read(s->eca, s->gfam, t->dpa + addr, data, size, attrs);
 }
 
-static MemTxResult trap_write(void *opaque, hwaddr dpa, uint64_t data,
+static MemTxResult trap_write(void *opaque, hwaddr addr, uint64_t data,
                               unsigned size, MemTxAttrs attrs)
 {
-    CXLGFAM *s = opaque;
+    GFAMTrap *t = opaque;
+    CXLGFAM *s = t->gfam;
 
-    return eca_write(s->eca, s->gfam, dpa, data, size, attrs);
+    if (!t->open) {
+        eca_refuse(s->eca, s->gfam, t->dpa + addr);
+        return MEMTX_ERROR;
+    }
+    return eca_write(s->eca, s->gfam, t->dpa + addr, data, size, attrs);
 }
 
-const MemoryRegionOps gfam_trap_ops = {
+static const MemoryRegionOps trap_ops = {
     .read_with_attrs = trap_read,
     .write_with_attrs = trap_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
@@ -31,3 +42,12 @@ const MemoryRegionOps gfam_trap_ops = {
                .unaligned = true },
     .impl = { .min_access_size = 1, .max_access_size = 8, },
 };
+
+void gfam_trap_init(GFAMTrap *t, CXLGFAM *s, const char *name)
+{
+    t->gfam = s;
+    memory_region_init_io(&t->region, OBJECT(s), &trap_ops, t, name,
+                          s->hot + s->bulk);
+    /* A restarted instruction leaves by a jump, past the guard's end. */
+    t->region.disable_reentrancy_guard = true;
+}

@@ -40,7 +40,7 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
 {
     GFAMWindow *w = container_of(mr, GFAMWindow, views);
     CXLGFAM *s = w->gfam;
-    uint64_t dpa = w->dpa + (addr & ~(CXLF_PAGE - 1ull));
+    uint64_t dpa = w->trap.dpa + (addr & ~(CXLF_PAGE - 1ull));
     bool direct = (flag == IOMMU_NONE || dpa >= s->hot) &&
                   eca_is_direct(s->eca, s->gfam, dpa);
 
@@ -108,13 +108,12 @@ void gfam_view_init(CXLGFAM *s)
     }
     memory_region_init_alias(&s->hidden_front, OBJECT(s),
                              "cxl-gfam-hidden-front", &s->front, 0, size);
-    memory_region_init_io(&s->hidden_trap, OBJECT(s), &gfam_trap_ops, s,
-                          "cxl-gfam-hidden-trap", size);
-    s->hidden_trap.disable_reentrancy_guard = true;
+    gfam_trap_init(&s->hidden_trap, s, "cxl-gfam-hidden-trap");
+    s->hidden_trap.open = true;
     memory_region_add_subregion(get_system_memory(), hidden(s, true),
                                 &s->hidden_front);
     memory_region_add_subregion(get_system_memory(), hidden(s, false),
-                                &s->hidden_trap);
+                                &s->hidden_trap.region);
 }
 
 void gfam_view_init_window(GFAMWindow *w)
@@ -135,7 +134,8 @@ void gfam_view_exit(CXLGFAM *s)
         return;
     }
     if (!eca_is_by_page(s->eca)) {
-        memory_region_del_subregion(get_system_memory(), &s->hidden_trap);
+        memory_region_del_subregion(get_system_memory(),
+                                    &s->hidden_trap.region);
         memory_region_del_subregion(get_system_memory(), &s->hidden_front);
     }
     eca_front_region(s->eca, s->gfam, NULL);
