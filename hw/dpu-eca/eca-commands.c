@@ -26,32 +26,49 @@ static void work(void *opaque)
                                 c->command & ECA_COPY_INVALIDATE);
 }
 
+static const struct cxlf_topology *topology(ECAState *s)
+{
+    return &cxl_fabric_directory(s->fabric)->topology;
+}
+
+/* What is wrong with the command's range, if it may begin with HOT or not. */
+static uint32_t check_range(ECAState *s, bool may_be_hot)
+{
+    const ECACopyCommand *c = &s->copy;
+    const struct cxlf_gfam *g;
+    uint64_t first, size;
+
+    if (!cxl_fabric_is_up(s->fabric)) {
+        return ECA_COPY_LOST;
+    }
+    if (c->gfam >= topology(s)->gfams || !s->memory[c->gfam]) {
+        return ECA_COPY_RANGE;
+    }
+    g = &topology(s)->gfam[c->gfam];
+    first = may_be_hot ? 0 : g->hot;
+    size = g->hot + g->bulk;
+    if (!c->length || c->dpa < first || c->dpa >= size ||
+        c->length > size - c->dpa) {
+        return ECA_COPY_RANGE;
+    }
+    return c->length > ECA_COPIES_MAX ? ECA_COPY_TOO_LONG : ECA_COPY_DONE;
+}
+
 /* A command on pages, which may still be under way when this returns. */
 static uint32_t run_on_pages(ECAState *s)
 {
-    const struct cxlf_topology *t =
-        &cxl_fabric_directory(s->fabric)->topology;
     const ECACopyCommand *c = &s->copy;
+    uint32_t status;
     ECARange *r;
-    uint64_t size;
 
     if (!s->pager) {
         return ECA_COPY_OFF;
     }
-    if (!cxl_fabric_is_up(s->fabric)) {
-        return ECA_COPY_LOST;
+    status = check_range(s, true);
+    if (status != ECA_COPY_DONE) {
+        return status;
     }
-    if (c->gfam >= t->gfams || !s->memory[c->gfam]) {
-        return ECA_COPY_RANGE;
-    }
-    size = t->gfam[c->gfam].hot + t->gfam[c->gfam].bulk;
-    if (!c->length || c->dpa >= size || c->length > size - c->dpa) {
-        return ECA_COPY_RANGE;
-    }
-    if (c->length > ECA_COPIES_MAX) {
-        return ECA_COPY_TOO_LONG;
-    }
-    if (c->dpa + c->length > t->gfam[c->gfam].hot &&
+    if (c->dpa + c->length > topology(s)->gfam[c->gfam].hot &&
         eca_soft_is_on(eca_pager_soft(s->pager), c->gfam)) {
         return ECA_COPY_OFF;
     }
@@ -115,10 +132,8 @@ static void look_at_command(ECAState *s)
 
 static uint32_t run(ECAState *s)
 {
-    const struct cxlf_topology *t =
-        &cxl_fabric_directory(s->fabric)->topology;
     ECACopyCommand *c = &s->copy;
-    const struct cxlf_gfam *g;
+    uint32_t status;
 
     c->lines = 0;
     if (c->command >= ECA_PAGES_SHARED && c->command < ECA_PAGES_END) {
@@ -130,24 +145,11 @@ static uint32_t run(ECAState *s)
     if (!c->command || c->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE)) {
         return ECA_COPY_UNKNOWN;
     }
-    if (!cxl_fabric_is_up(s->fabric)) {
-        return ECA_COPY_LOST;
-    }
-    if (c->gfam >= t->gfams || !s->memory[c->gfam]) {
-        return ECA_COPY_RANGE;
-    }
-    g = &t->gfam[c->gfam];
-    if (!c->length || c->dpa < g->hot || c->dpa - g->hot >= g->bulk ||
-        c->length > g->hot + g->bulk - c->dpa) {
-        return ECA_COPY_RANGE;
-    }
-    if (c->length > ECA_COPIES_MAX) {
-        return ECA_COPY_TOO_LONG;
-    }
-    if (s->pager) {
+    status = check_range(s, false);
+    if (status == ECA_COPY_DONE && s->pager) {
         eca_pager_run(s->pager, work, s);
     }
-    return ECA_COPY_DONE;
+    return status;
 }
 
 uint64_t eca_copy_read(ECAState *s, hwaddr offset)
