@@ -78,20 +78,9 @@ bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa)
     return eca_pager_view(s->pager, gfam, dpa) == ECA_VIEW_DIRECT;
 }
 
-void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
-                hwaddr hpa, uint64_t size)
-{
-    eca_fail_window(s, gfam, window, dpa, hpa, size);
-}
-
 void eca_add_recovery_notifier(ECAState *s, Notifier *n)
 {
     notifier_list_add(&s->recovery_notifiers, n);
-}
-
-bool eca_needs_kernel_faults(void)
-{
-    return kvm_enabled();
 }
 
 void eca_on_recovery(void *opaque)

@@ -36,8 +36,8 @@ typedef struct ECAFailure {
     ECAFailDone *done;
 } ECAFailure;
 
-void eca_fail_window(ECAState *s, uint32_t gfam, unsigned window,
-                     uint64_t dpa, hwaddr hpa, uint64_t size)
+void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
+                hwaddr hpa, uint64_t size)
 {
     ECAFailWindow *w;
 

@@ -18,14 +18,6 @@
 typedef void ECAFailDone(ECAState *s, uint32_t gfam, uint64_t dpa);
 
 /*
- * eca_fail_window: where in this host's physical memory a DPA range of a
- * device is, so that a failed access can be reported by its address.
- * @window: which of the endpoint's decoders.  @size: 0 removes it.  BQL.
- */
-void eca_fail_window(ECAState *s, uint32_t gfam, unsigned window,
-                     uint64_t dpa, hwaddr hpa, uint64_t size);
-
-/*
  * eca_fail_report: a failed access at @dpa of the vCPU @cpu, or, with NULL,
  * of a device, which is only traced.  Any thread, BQL or not; never waits.
  *

@@ -140,8 +140,7 @@ void pager_restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
     ECAPage *page = pager_page_of(p, gfam, dpa);
     Error *err = NULL;
 
-    if (!page->failed || qatomic_read(&p->lost) ||
-        cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {
+    if (!page->failed || qatomic_read(&p->lost)) {
         return;
     }
     if (!eca_uffd_show(&p->uffd, d->front + dpa, CXLF_PAGE, d->fd, dpa,

@@ -77,9 +77,6 @@ bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value,
 bool eca_copy_unable(ECAState *s, Error **errp);
 
 /* dpu-eca.c */
-/* eca_needs_kernel_faults: whether the kernel itself accesses the front. */
-bool eca_needs_kernel_faults(void);
-
 /* eca_on_recovery: in the main loop, after a dead host was recovered. */
 void eca_on_recovery(void *opaque);
 

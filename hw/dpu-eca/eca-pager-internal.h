@@ -150,6 +150,7 @@ struct ECAPager {
     bool giving_up;                 /* pages that others have reserved */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */
     ECAStreams streams;
+    /* Whom pager_post_all() posts to. */
     unsigned long posting[BITS_TO_LONGS(CXLF_MAX_HOSTS)];
     bool posting_data;
     bool mapped;                    /* by the last step */
@@ -226,7 +227,7 @@ void pager_fail_requests(ECAPager *p);
 
 /* eca-snoops.c */
 void pager_io_wake(void *opaque, unsigned host);
-void pager_post(ECAPager *p, unsigned host, struct cxlf_message m);
+void pager_post_all(ECAPager *p, struct cxlf_message m);
 void pager_serve_snoops(ECAPager *p);
 void pager_take_messages(ECAPager *p);
 
@@ -244,12 +245,26 @@ void pager_take_fault(ECAPager *p, const ECAFault *f);
 void pager_park_sleepers(ECAPager *p);
 
 /* eca-wants.c */
+/*
+ * pager_begin: ask for a page, and for its block as far as that costs no
+ * more; false if it cannot be had.
+ */
+bool pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam, uint64_t dpa,
+                 unsigned order);
 void pager_take_wants(ECAPager *p);
+
+/*
+ * eca-evict.c.  pager_evict: begin to give a page up.  pager_flush_evictions:
+ * do what can be done of that at once; returns how many are not over.
+ */
+void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa);
+void pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                         unsigned pages);
+unsigned pager_flush_evictions(ECAPager *p);
+bool pager_soft_give_up(void *opaque, uint32_t gfam);
 void pager_watch_reservations(ECAPager *p);
 
 /* eca-modes.c */
-void pager_step_evictions(ECAPager *p);
-bool pager_soft_give_up(void *opaque, uint32_t gfam);
 void pager_soft_switched(void *opaque, uint32_t gfam);
 void pager_soft_changed(void *opaque, uint32_t gfam, uint64_t dpa,
                         uint64_t size);

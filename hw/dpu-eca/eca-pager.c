@@ -15,6 +15,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
+#include "system/kvm.h"
 #include "eca-fail.h"
 #include "eca-pager-internal.h"
 #include "eca-park.h"
@@ -253,26 +254,6 @@ ECAView eca_pager_view(ECAPager *p, uint32_t gfam, uint64_t dpa)
     return eca_page_view(&p->device[gfam].pages, dpa);
 }
 
-void eca_pager_want(ECAPager *p, uint32_t gfam, uint64_t dpa,
-                    ECAWantKind kind)
-{
-    ECAPage *page;
-    Want *w;
-
-    dpa &= ~(CXLF_PAGE - 1ull);
-    page = pager_page_of(p, gfam, dpa);
-    if (kind != ECA_WANT_RESTORED && kind != ECA_WANT_CHECKED &&
-        qatomic_xchg(&page->wanted, true)) {
-        return;
-    }
-    w = g_new(Want, 1);
-    *w = (Want) { .kind = kind, .gfam = gfam, .dpa = dpa };
-    WITH_QEMU_LOCK_GUARD(&p->lock) {
-        QSIMPLEQ_INSERT_TAIL(&p->wants, w, next);
-    }
-    event_notifier_set(&p->kick);
-}
-
 void eca_pager_wait(ECAPager *p)
 {
     QEMU_LOCK_GUARD(&p->lock);
@@ -386,7 +367,8 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
     p->host = s->host;
     p->options = *options;
     p->epoch = cxl_fabric_epoch(s->fabric);
-    if (!eca_uffd_open(&p->uffd, eca_needs_kernel_faults(), errp)) {
+    /* KVM has the kernel itself access the front. */
+    if (!eca_uffd_open(&p->uffd, kvm_enabled(), errp)) {
         g_free(p);
         return NULL;
     }

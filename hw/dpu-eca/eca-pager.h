@@ -117,20 +117,4 @@ bool eca_pager_may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa);
 ECARange *eca_pager_command(ECAPager *p);
 void eca_pager_start(ECAPager *p);
 
-/*
- * For eca-range.c, in the agent's thread.  eca_pager_begin: ask for a page,
- * and for its block as far as that costs no more; false if it cannot be
- * had.  eca_pager_evict: give a page up.  eca_pager_flush: make what can be
- * made of these at once; returns how many pages are still being given up.
- */
-ECAPage *eca_pager_page(ECAPager *p, uint32_t gfam, uint64_t dpa);
-bool eca_pager_peek(ECAPager *p, uint32_t gfam, uint64_t dpa,
-                    struct cxlf_line *entry);
-bool eca_pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam,
-                     uint64_t dpa, unsigned order);
-void eca_pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa);
-void eca_pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
-                             unsigned pages);
-unsigned eca_pager_flush(ECAPager *p);
-
 #endif /* HW_DPU_ECA_PAGER_H */

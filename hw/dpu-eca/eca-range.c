@@ -7,9 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/host-utils.h"
-#include "eca-pager.h"
-#include "eca-range.h"
-#include "eca-regs.h"
+#include "eca-pager-internal.h"
 #include "trace.h"
 
 /* Other hosts may take a page each time before it is looked at. */
@@ -72,10 +70,10 @@ static unsigned order_at(const ECARange *r, unsigned i)
 static void go_on(ECARange *r, ECAPager *p, unsigned i)
 {
     uint64_t dpa = r->dpa + (uint64_t)i * CXLF_PAGE;
-    ECAPage *page = eca_pager_page(p, r->gfam, dpa);
+    ECAPage *page = pager_page_of(p, r->gfam, dpa);
     struct cxlf_line entry;
 
-    if (!eca_pager_peek(p, r->gfam, dpa, &entry)) {
+    if (!pager_peek(p, r->gfam, dpa, &entry)) {
         entry = (struct cxlf_line) { .state = CXLF_P };
     }
     if (is_done(r, page, &entry)) {
@@ -86,9 +84,9 @@ static void go_on(ECARange *r, ECAPager *p, unsigned i)
     } else if (is_impossible(r, &entry) || ++r->tries[i] > TRIES) {
         r->state[i] = PAGE_FAILED;
     } else if (r->command == ECA_PAGES_RELEASE) {
-        eca_pager_evict(p, r->gfam, dpa);
-    } else if (!eca_pager_begin(p, want_of(r->command), r->gfam, dpa,
-                                order_at(r, i))) {
+        pager_evict(p, r->gfam, dpa);
+    } else if (!pager_begin(p, want_of(r->command), r->gfam, dpa,
+                            order_at(r, i))) {
         r->state[i] = PAGE_FAILED;
     }
 }
@@ -104,7 +102,7 @@ static unsigned round_of(ECARange *r, ECAPager *p)
             open += r->state[i] == PAGE_OPEN;
         }
     }
-    return open + eca_pager_flush(p);
+    return open + pager_flush_evictions(p);
 }
 
 void eca_range_end(ECARange *r, uint32_t status)
@@ -142,7 +140,7 @@ void eca_range_start(ECARange *r, ECAPager *p)
     r->status = ECA_COPY_BUSY;
     r->active = true;
     if (r->command == ECA_PAGES_RELEASE) {
-        eca_pager_release_lines(p, r->gfam, r->dpa, r->pages);
+        pager_release_lines(p, r->gfam, r->dpa, r->pages);
     }
     eca_range_step(r, p);
 }

@@ -246,26 +246,6 @@ static void step_part(ECAPager *p, Request *r, Part *part)
     r->ready |= !part->over;    /* there was no end of it */
 }
 
-static void send_posts(ECAPager *p, const Request *r)
-{
-    struct cxlf_message m = {
-        .kind = p->posting_data ? CXLF_BISNP_DATA : CXLF_BISNP_INV,
-        .gfam = r->gfam, .order = r->order,
-        .dpa = r->dpa & ~((CXLF_PAGE << r->order) - 1ull),
-    };
-    unsigned hosts = p->directory->topology.hosts;
-
-    for (unsigned host = find_first_bit(p->posting, hosts); host < hosts;
-         host = find_next_bit(p->posting, hosts, host + 1)) {
-        clear_bit(host, p->posting);
-        if (host == p->host) {
-            /* A recall takes the page from who asks, too. */
-            m.kind = CXLF_BISNP_INV;
-        }
-        pager_post(p, host, m);
-    }
-}
-
 static void step_request(ECAPager *p, Request *r)
 {
     r->ready = false;
@@ -277,7 +257,11 @@ static void step_request(ECAPager *p, Request *r)
             r->open -= part->over;
         }
     }
-    send_posts(p, r);
+    pager_post_all(p, (struct cxlf_message) {
+        .kind = p->posting_data ? CXLF_BISNP_DATA : CXLF_BISNP_INV,
+        .gfam = r->gfam, .order = r->order,
+        .dpa = r->dpa & ~((CXLF_PAGE << r->order) - 1ull),
+    });
     if (!r->open) {
         pager_end_request(p, r);
     }

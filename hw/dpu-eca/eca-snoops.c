@@ -26,7 +26,7 @@ void pager_io_wake(void *opaque, unsigned host)
     ring(p, host);
 }
 
-void pager_post(ECAPager *p, unsigned host, struct cxlf_message m)
+static void post(ECAPager *p, unsigned host, struct cxlf_message m)
 {
     struct cxlf_home home;
 
@@ -36,6 +36,17 @@ void pager_post(ECAPager *p, unsigned host, struct cxlf_message m)
         trace_eca_post(p->host, host, m.kind, m.gfam, m.dpa, m.order);
         pager_count(p, m.gfam, m.dpa, CXLF_MESSAGE, 1);
         ring(p, host);
+    }
+}
+
+void pager_post_all(ECAPager *p, struct cxlf_message m)
+{
+    unsigned hosts = p->directory->topology.hosts;
+
+    for (unsigned host = find_first_bit(p->posting, hosts); host < hosts;
+         host = find_next_bit(p->posting, hosts, host + 1)) {
+        clear_bit(host, p->posting);
+        post(p, host, m);
     }
 }
 
@@ -129,13 +140,9 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
             set_bit(step[i].ended - 1, p->posting);
         }
     }
-    for (unsigned host = find_first_bit(p->posting, hosts); host < hosts;
-         host = find_next_bit(p->posting, hosts, host + 1)) {
-        clear_bit(host, p->posting);
-        pager_post(p, host, (struct cxlf_message) {
-            .kind = CXLF_CMP, .gfam = s->gfam, .dpa = s->dpa,
-            .order = s->order });
-    }
+    pager_post_all(p, (struct cxlf_message) {
+        .kind = CXLF_CMP, .gfam = s->gfam, .dpa = s->dpa, .order = s->order,
+    });
     return later;
 }
 

@@ -46,8 +46,9 @@ bool eca_is_by_page(ECAState *s);
 bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa);
 
 /*
- * eca_window: the guest physical address of a committed decoder's range;
- * @size 0: it is gone.  BQL.
+ * eca_window: where in this host's physical memory a DPA range of a device
+ * is, so that a failed access can be reported by its address.  @window: which
+ * of the endpoint's decoders.  @size 0: it is gone.  BQL.
  */
 void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
                 hwaddr hpa, uint64_t size);
