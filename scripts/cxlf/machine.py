@@ -174,7 +174,9 @@ def guest(config, host, place, vmlinuz, initrd):
              f"cxlf.gfams={0 if config.device == 'none' else config.gfams}",
              f"cxlf.hot={config.hot}", f"cxlf.bulk={config.bulk}"]
     if host in config.online:
-        words.append("cxlf.online=1")
+        # Memory of an upstream device is this guest's alone.
+        words.append("cxlf.online=" + ("reserved" if config.device == "fabric"
+                                       else "private"))
         # With a table of NUMA nodes the kernel gives the window its own.
         memory = ["-object", f"memory-backend-ram,id=ram0,size={config.mem}",
                   "-numa", "node,memdev=ram0,cpus=0-"

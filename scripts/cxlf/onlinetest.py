@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One host uses its BULK as ordinary memory of the system.
 
-Its /init has loaded kmem and onlined the dax device (`--online HOST` of the
-launcher), so its kernel, its page cache and its programs may lie in BULK.
+Its /init has reserved it, loaded kmem and onlined the dax device (`--online
+HOST` of the launcher), so its kernel, its page cache and its programs may lie
+in BULK, which no other host can reach.
 """
 
 from . import programs, regiontest, traffic
 
 PACKAGES = ["numactl", "memtester"]
-HOST = 1
+HOST, OTHER = 1, 0
 MIB = 1 << 20
 # What the fill needs beyond the guest's own memory, all of it in BULK.
 BEYOND = 64 * MIB
@@ -77,6 +78,20 @@ def fill(bench, wrong, size):
             wrong.append(f"{' '.join(more)}: {programs.parse(done)}")
 
 
+def kept_out(bench, wrong):
+    """The other host neither gets the memory nor reads anything there."""
+    status, out, err = bench.one.run_all({OTHER: ["eca-ctl", "reserve"]},
+                                         60)[OTHER]
+    if not status or b"reserved by another host" not in out:
+        wrong.append(f"eca-ctl reserve: {status}, {out + err}")
+    for at in (0, bench.config.bulk // 2, bench.config.bulk - 4096):
+        done = bench.one.run_all({OTHER: [
+            "sigbus", "--dev", "/dev/cxlf/bulk", "--at", str(at),
+            "--neighbour", "0"]}, 60)[OTHER]
+        if done[0]:
+            wrong.append(f"at {at}: {programs.parse(done)}")
+
+
 def run(bench):
     """All tests, on a cluster whose HOST has onlined BULK."""
     with bench.test("BULK is ordinary memory of one host") as wrong:
@@ -88,6 +103,8 @@ def run(bench):
             if loaded != (host == HOST):
                 wrong.append(f"kmem is {'' if loaded else 'not '}loaded in "
                              f"host {host}")
+    with bench.test("no other host reaches onlined memory") as wrong:
+        kept_out(bench, wrong)
     before = bench.one.counters()
     with bench.test("a program runs in BULK, code and data"):
         regiontest.script(bench, HOST, RUN_THERE)
