@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "cxlf/reserve.h"
 #include "cxlf-peer.h"
 #include "cxlf-qtest.h"
 
@@ -63,6 +64,7 @@ static void test_owners_messages(Fixture *f, const void *data)
         { CXLF_WIRE_SEGMENT, sizeof(struct cxlf_wire_segment) },
         { CXLF_WIRE_DOORBELLS, sizeof(struct cxlf_wire_doorbells) },
         { CXLF_WIRE_REFUSE, sizeof(struct cxlf_wire_refuse) },
+        { CXLF_WIRE_RESERVED, sizeof(struct cxlf_wire_reserved) },
     };
     char zero[512] = { 0 };
 
@@ -241,6 +243,35 @@ static void ready_twice(const char *path, const void *data)
     stay(fd);
 }
 
+static void reserve_unknown(const char *path, const void *data)
+{
+    struct cxlf_wire_reserve w = { .what = CXLF_WIRE_RESERVE_WHATS };
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    peer_send(fd, CXLF_WIRE_RESERVE, &w, sizeof(w), -1);
+    stay(fd);
+}
+
+/* Questions without end by one who hears no answer. */
+static void reserve_flood(const char *path, const void *data)
+{
+    struct {
+        struct cxlf_wire_header h;
+        struct cxlf_wire_reserve w;
+    } message = {
+        peer_header(CXLF_WIRE_RESERVE, sizeof(struct cxlf_wire_reserve)),
+        { .what = CXLF_WIRE_RESERVE_DROP_ALL },
+    };
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    while (peer_send_raw(fd, &message, sizeof(message))) {
+        continue;
+    }
+    stay(fd);
+}
+
 static void hang_up_joining(const char *path, const void *data)
 {
     int fd = peer_connect(path);
@@ -304,6 +335,54 @@ static void leave_first(const char *path, const void *data)
 {
     int fd = peer_connect(path);
 
+    peer_send(fd, CXLF_WIRE_LEAVE, NULL, 0, -1);
+    peer_expect_end(fd);
+}
+
+static void reserve_first(const char *path, const void *data)
+{
+    struct cxlf_wire_reserve w = { .what = CXLF_WIRE_RESERVE_DROP_ALL };
+    int fd = peer_connect(path);
+
+    peer_send(fd, CXLF_WIRE_RESERVE, &w, sizeof(w), -1);
+    peer_expect_refusal(fd, "out of turn");
+}
+
+/* Ranges that no device has are an answer's matter, and no offence. */
+static void reserve_nonsense(const char *path, const void *data)
+{
+    static const struct cxlf_wire_reserve ranges[] = {
+        { .gfam = UINT32_MAX, .length = CXLF_PAGE },
+        { .gfam = 1, .length = CXLF_PAGE },
+        { .length = 0 },
+        { .length = 1 },
+        { .dpa = 1, .length = CXLF_PAGE },
+        { .length = UINT64_MAX },
+        { .dpa = CXLF_PAGE, .length = -(uint64_t)CXLF_PAGE },
+        { .dpa = -(uint64_t)CXLF_PAGE, .length = 2 * CXLF_PAGE },
+        { .dpa = 1ull << 62, .length = CXLF_PAGE },
+    };
+    struct cxlf_wire_reserved answer;
+    struct cxlf_wire_header h;
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    peer_send(fd, CXLF_WIRE_READY, NULL, 0, -1);
+    for (int i = 0; i < 2 * ARRAY_SIZE(ranges); i++) {
+        struct cxlf_wire_reserve w = ranges[i / 2];
+        bool drop = i % 2;
+
+        w.what = drop ? CXLF_WIRE_RESERVE_DROP : CXLF_WIRE_RESERVE_MAKE;
+        w.token = i ^ UINT64_MAX;
+        peer_send(fd, CXLF_WIRE_RESERVE, &w, sizeof(w), -1);
+        g_assert_true(peer_receive(fd, &h, &answer, sizeof(answer), NULL));
+        g_assert_cmpint(h.type, ==, CXLF_WIRE_RESERVED);
+        g_assert_cmphex(answer.token, ==, w.token);
+        g_assert_cmpint(answer.result, !=, CXLF_RESERVE_OK);
+        if (!drop) {
+            g_assert_cmpint(answer.result, ==, CXLF_RESERVE_RANGE);
+        }
+    }
     peer_send(fd, CXLF_WIRE_LEAVE, NULL, 0, -1);
     peer_expect_end(fd);
 }
@@ -508,6 +587,8 @@ int main(int argc, char **argv)
     add_member_test("dead-first/stay", whole_stay, test_dead_first);
     add_fenced_test("fenced/garbage", send_garbage);
     add_fenced_test("fenced/join-twice", send_twice);
+    add_fenced_test("fenced/reserve-unknown", reserve_unknown);
+    add_fenced_test("fenced/reserve-flood", reserve_flood);
     add_fenced_test("fenced/ready-twice", ready_twice);
     add_fenced_test("fenced/hang-up-joining", hang_up_joining);
     add_fenced_test("fenced/hang-up-ready", hang_up_ready);
@@ -515,6 +596,8 @@ int main(int argc, char **argv)
     add_fenced_test("fenced/join-and-run", join_and_run);
     add_fenced_test("fenced/never-ready", never_ready);
     add_leave_test("leaves/first", leave_first);
+    add_leave_test("leaves/reserve-first", reserve_first);
+    add_leave_test("leaves/reserve-nonsense", reserve_nonsense);
     add_leave_test("leaves/joining", leave_joining);
     add_member_test("ends/exit-joining", exit_joining, test_ends);
     add_member_test("ends/exit-after-join", exit_after_join, test_ends);
