@@ -92,8 +92,10 @@ static bool has_operand(const Instruction *i)
         return (op >= 0x10 && op <= 0x17) || (op >= 0x28 && op <= 0x2f) ||
                (op >= 0x40 && op <= 0x76) || (op >= 0x7c && op <= 0x7f) ||
                (op >= 0x90 && op <= 0x9f) ||
-               (op >= 0xa3 && op <= 0xa5) || (op >= 0xab && op <= 0xad) ||
-               (op >= 0xaf && op <= 0xc7) || op >= 0xd0;
+               op == 0xa4 || op == 0xa5 || op == 0xac || op == 0xad ||
+               op == 0xaf || op == 0xb0 || op == 0xb1 ||
+               (op >= 0xb6 && op <= 0xba) || (op >= 0xbc && op <= 0xc7) ||
+               op >= 0xd0;
     default:
         return true;
     }
