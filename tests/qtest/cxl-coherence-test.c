@@ -11,46 +11,20 @@
 #include "cxlf-hdm.h"
 
 #define BULK    CLASS_SIZE      /* DPA where BULK begins */
+/* The second device, for a host's @more. */
+#define GFAM1   " -device cxl-gfam,id=gfam1,bus=ds1,eca=eca0,gfam=1"
 
-typedef struct Fabric {
-    char *path;
-    QTestState *owner;
-    int hosts, gfams;
-    CxlfHost *h[3];
-    CxlfRegion r[3][CXLF_GFAMS];
-} Fabric;
-
-static Fabric *start(int hosts, int gfams, const char *owner,
-                     const char *gfam_options, const char *more)
-{
-    Fabric *f = g_new0(Fabric, 1);
-
-    f->path = cxlf_socket_path();
-    f->owner = cxlf_owner_start(f->path, owner);
-    f->hosts = hosts;
-    f->gfams = gfams;
-    for (int i = 0; i < hosts; i++) {
-        f->h[i] = cxlf_host_start(f->path, gfams, gfam_options, more);
-        g_assert_cmpint(f->h[i]->number, ==, i);
-        for (int g = 0; g < gfams; g++) {
-            f->r[i][g] = cxlf_whole_region(f->h[i], g);
-        }
-    }
-    return f;
-}
-
-static void stop(Fabric *f)
+/* Whole regions of both devices in each host. */
+static void map_both(CxlfFabric *f, CxlfRegion r[][CXLF_GFAMS])
 {
     for (int i = 0; i < f->hosts; i++) {
-        cxlf_host_stop(f->h[i]);
+        r[i][0] = f->r[i];
+        r[i][1] = cxlf_whole_region(f->h[i], 1);
     }
-    qtest_quit(f->owner);
-    g_free(f->path);
-    g_free(f);
 }
 
 /* What must always hold between the counters. */
-static void check_sums(Fabric *f)
+static void check_sums(CxlfFabric *f)
 {
     CxlfCounters hosts = cxlf_counters(f->owner, -1);
     CxlfCounters shards = cxlf_shard(f->owner, -1, -1);
@@ -100,9 +74,9 @@ static const Cell cells[] = {
     { "1w0w", true, CXLF_WRITE_HIT, 0, 0, CXLF_READ_MISS },
 };
 
-static void check_cell(Fabric *f, const Cell *c, int first, uint64_t dpa)
+static void check_cell(CxlfFabric *f, const Cell *c, int first, uint64_t dpa)
 {
-    CxlfRegion *r[2] = { &f->r[first][0], &f->r[!first][0] };
+    CxlfRegion *r[2] = { &f->r[first], &f->r[!first] };
     CxlfCounters before[2], delta[2];
     uint64_t value = 0;
 
@@ -142,7 +116,7 @@ static void check_cell(Fabric *f, const Cell *c, int first, uint64_t dpa)
 
 static void test_table(void)
 {
-    Fabric *f = start(2, 1, ",hosts=2", "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     uint64_t dpa = 0x20000;
 
     for (int first = 0; first < 2; first++) {
@@ -152,7 +126,7 @@ static void test_table(void)
         }
     }
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* Three hosts at random, against a model written from the table's prose. */
@@ -196,10 +170,12 @@ static void model_access(Model *m, int host, int line, bool store)
 
 static void test_random(void)
 {
-    Fabric *f = start(3, 2, ",hosts=3,leaves=2,gfams=2", "",
-                      CXLF_NEVER_MAPPED);
+    CxlfFabric *f = cxlf_fabric_start(3, ",leaves=2,gfams=2",
+                                      GFAM1 CXLF_NEVER_MAPPED);
+    CxlfRegion r[CXLF_HOSTS][CXLF_GFAMS];
     g_autofree Model *m = g_new0(Model, 1);
 
+    map_both(f, r);
     for (int i = 0; i < 6000; i++) {
         int host = g_test_rand_int_range(0, 3);
         int line = g_test_rand_int_range(0, LINES);
@@ -207,14 +183,14 @@ static void test_random(void)
         bool store = g_test_rand_bit();
         /* Some lines share a page, some do not; both devices. */
         uint64_t dpa = line / 4 * 0x1000 + line % 4 * CXLF_LINE + word * 8;
-        CxlfRegion *r = &f->r[host][line % 2];
+        CxlfRegion *at = &r[host][line % 2];
 
         model_access(m, host, line, store);
         if (store) {
             m->value[line][word] = (uint64_t)g_test_rand_int() << 32 | i;
-            cxlf_store(r, dpa, m->value[line][word], 8);
+            cxlf_store(at, dpa, m->value[line][word], 8);
         } else {
-            g_assert_cmphex(cxlf_load(r, dpa, 8), ==, m->value[line][word]);
+            g_assert_cmphex(cxlf_load(at, dpa, 8), ==, m->value[line][word]);
         }
     }
     for (int host = 0; host < 3; host++) {
@@ -224,15 +200,17 @@ static void test_random(void)
                         sizeof(m->want[host]));
     }
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* Homes: pages go round the leaves, then round the shards. */
 static void test_homes(void)
 {
-    Fabric *f = start(2, 2, ",hosts=2,leaves=2,shards=3,gfams=2", "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, ",leaves=2,shards=3,gfams=2", GFAM1);
     uint64_t pages = CLASS_SIZE / CXLF_PAGE;
+    CxlfRegion r[CXLF_HOSTS][CXLF_GFAMS];
 
+    map_both(f, r);
     for (int g = 0; g < 2; g++) {
         for (uint64_t page = 0; page < 14; page++) {
             uint64_t number = g * pages + page;
@@ -240,8 +218,8 @@ static void test_homes(void)
             CxlfCounters all = cxlf_counters(f->owner, -1);
             CxlfCounters one = cxlf_shard(f->owner, leaf, shard);
 
-            cxlf_store(&f->r[0][g], page * CXLF_PAGE, number, 8);
-            g_assert_cmpint(cxlf_load(&f->r[1][g], page * CXLF_PAGE, 8), ==,
+            cxlf_store(&r[0][g], page * CXLF_PAGE, number, 8);
+            g_assert_cmpint(cxlf_load(&r[1][g], page * CXLF_PAGE, 8), ==,
                             number);
             one = cxlf_minus(cxlf_shard(f->owner, leaf, shard), one);
             all = cxlf_minus(cxlf_counters(f->owner, -1), all);
@@ -252,29 +230,29 @@ static void test_homes(void)
         }
     }
     /* The two devices do not share memory. */
-    cxlf_store(&f->r[0][0], 0x8000, 1, 8);
-    cxlf_store(&f->r[0][1], 0x8000, 2, 8);
-    cxlf_store(&f->r[0][0], BULK, 3, 8);
-    cxlf_store(&f->r[0][1], BULK, 4, 8);
-    g_assert_cmpint(cxlf_load(&f->r[1][0], 0x8000, 8), ==, 1);
-    g_assert_cmpint(cxlf_load(&f->r[1][1], 0x8000, 8), ==, 2);
-    g_assert_cmpint(cxlf_load(&f->r[1][0], BULK, 8), ==, 3);
-    g_assert_cmpint(cxlf_load(&f->r[1][1], BULK, 8), ==, 4);
+    cxlf_store(&r[0][0], 0x8000, 1, 8);
+    cxlf_store(&r[0][1], 0x8000, 2, 8);
+    cxlf_store(&r[0][0], BULK, 3, 8);
+    cxlf_store(&r[0][1], BULK, 4, 8);
+    g_assert_cmpint(cxlf_load(&r[1][0], 0x8000, 8), ==, 1);
+    g_assert_cmpint(cxlf_load(&r[1][1], 0x8000, 8), ==, 2);
+    g_assert_cmpint(cxlf_load(&r[1][0], BULK, 8), ==, 3);
+    g_assert_cmpint(cxlf_load(&r[1][1], BULK, 8), ==, 4);
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 static void test_bulk(void)
 {
-    Fabric *f = start(2, 1, ",hosts=2", "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfCounters before = cxlf_counters(f->owner, -1), delta;
 
     for (int i = 0; i < 100; i++) {
         uint64_t dpa = BULK + g_test_rand_int_range(0, CLASS_SIZE / 8) * 8ull;
         uint64_t value = (uint64_t)g_test_rand_int() << 32 | i;
 
-        cxlf_store(&f->r[i % 2][0], dpa, value, 8);
-        g_assert_cmphex(cxlf_load(&f->r[!(i % 2)][0], dpa, 8), ==, value);
+        cxlf_store(&f->r[i % 2], dpa, value, 8);
+        g_assert_cmphex(cxlf_load(&f->r[!(i % 2)], dpa, 8), ==, value);
     }
     delta = cxlf_minus(cxlf_counters(f->owner, -1), before);
     /* One fault for each access, and for each load a snoop and its answer. */
@@ -284,15 +262,15 @@ static void test_bulk(void)
     g_assert_cmpint(delta.n[CXLF_MESSAGE], >=, 200);
     g_assert_cmpint(delta.n[CXLF_BULK_TRAPPED], ==, 0);
     g_assert_cmpint(delta.n[CXLF_REFUSAL], ==, 0);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* DMA */
 
 static void test_dma(void)
 {
-    Fabric *f = start(2, 1, ",hosts=2", "", CXLF_EDU);
-    CxlfRegion *a = &f->r[0][0], *b = &f->r[1][0];
+    CxlfFabric *f = cxlf_fabric_start(2, "", CXLF_EDU);
+    CxlfRegion *a = &f->r[0], *b = &f->r[1];
     const uint64_t hot = 0x5000, ram = 0x1000;
     uint8_t data[CXLF_PAGE], back[CXLF_PAGE];
     CxlfCounters before[2];
@@ -331,7 +309,7 @@ static void test_dma(void)
                       CXLF_PAGE_MAPPED, 1, CXLF_COUNTERS);
     g_assert_cmphex(cxlf_load(a, BULK + 0x3100, 8), ==, 0x1020304050607080);
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* Traffic that does not cross the fabric must not pass for such */
@@ -348,27 +326,27 @@ static bool check_traffic(CxlfCounters before, CxlfCounters after,
 }
 
 /* Ping-pong of data that comes out right in any case. */
-static bool run_traffic(const char *gfam_options)
+static bool run_traffic(const char *more)
 {
-    Fabric *f = start(2, 1, ",hosts=2", gfam_options, CXLF_EDU);
+    CxlfFabric *f = cxlf_fabric_start(2, "", more);
     CxlfCounters before = cxlf_counters(f->owner, -1), after;
     bool passed;
 
     for (int i = 0; i < 64; i++) {
-        cxlf_store(&f->r[i % 2][0], 0x100, i, 8);
-        g_assert_cmpint(cxlf_load(&f->r[!(i % 2)][0], 0x100, 8), ==, i);
+        cxlf_store(&f->r[i % 2], 0x100, i, 8);
+        g_assert_cmpint(cxlf_load(&f->r[!(i % 2)], 0x100, 8), ==, i);
     }
-    cxlf_edu_dma(f->h[0], true, f->r[0][0].base + 0x1000, 512);
+    cxlf_edu_dma(f->h[0], true, f->r[0].base + 0x1000, 512);
     after = cxlf_counters(f->owner, -1);
     passed = check_traffic(before, after, 64, 64 + 512 / 8);
-    stop(f);
+    cxlf_fabric_stop(f);
     return passed;
 }
 
 static void test_bypass(void)
 {
-    g_assert_true(run_traffic(""));
-    g_assert_false(run_traffic(",x-hot-bypass=on"));
+    g_assert_true(run_traffic(CXLF_EDU));
+    g_assert_false(run_traffic(CXLF_EDU " -global cxl-gfam.x-hot-bypass=on"));
 }
 
 /* One of two hosts goes round the directory: that is caught too. */
@@ -397,14 +375,14 @@ static void test_bypass_one(void)
 static void test_finite(void)
 {
     const int lines = 512;
-    Fabric *f = start(2, 1, ",hosts=2,shards=1,line-entries=32,ways=4,"
-                      "grain=256", "", "");
+    CxlfFabric *f = cxlf_fabric_start(
+        2, ",shards=1,line-entries=32,ways=4,grain=256", "");
     g_autofree uint64_t *value = g_new0(uint64_t, lines);
     CxlfCounters all;
 
     for (int i = 0; i < 4 * lines; i++) {
         int line = g_test_rand_int_range(0, lines);
-        CxlfRegion *r = &f->r[g_test_rand_int_range(0, 2)][0];
+        CxlfRegion *r = &f->r[g_test_rand_int_range(0, 2)];
 
         if (g_test_rand_bit()) {
             value[line] = i + 1;
@@ -419,27 +397,27 @@ static void test_finite(void)
     g_assert_cmpuint(all.n[CXLF_BISNP_SPURIOUS], <=,
                      all.n[CXLF_BISNP_RECEIVED]);
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* A host that is reset keeps its values and loses its holdings. */
 static void test_reset(void)
 {
-    Fabric *f = start(2, 1, ",hosts=2", "", "");
-    CxlfRegion *b = &f->r[1][0];
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
+    CxlfRegion *b = &f->r[1];
     CxlfCounters before;
 
-    cxlf_store(&f->r[0][0], 0x40, 11, 8);
+    cxlf_store(&f->r[0], 0x40, 11, 8);
     qtest_system_reset(f->h[0]->qts);
     before = cxlf_counters(f->owner, 1);
     g_assert_cmpint(cxlf_load(b, 0x40, 8), ==, 11);
     cxlf_assert_delta(cxlf_minus(cxlf_counters(f->owner, 1), before),
                       CXLF_READ_MISS, 1, CXLF_COUNTERS);
     cxlf_host_program(f->h[0]);
-    f->r[0][0] = cxlf_whole_region(f->h[0], 0);
-    g_assert_cmpint(cxlf_load(&f->r[0][0], 0x40, 8), ==, 11);
+    f->r[0] = cxlf_whole_region(f->h[0], 0);
+    g_assert_cmpint(cxlf_load(&f->r[0], 0x40, 8), ==, 11);
     check_sums(f);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 int main(int argc, char **argv)

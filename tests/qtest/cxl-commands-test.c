@@ -15,7 +15,6 @@
 #define BULK        CLASS_SIZE      /* DPA where BULK begins */
 #define BLOCK       (2 * MIB)
 #define BLOCK_PAGES (BLOCK / CXLF_PAGE)
-#define HOSTS       3
 
 #define DPA         0x200
 #define LENGTH      0x208
@@ -31,58 +30,6 @@ enum {
 enum {
     DONE, UNKNOWN, RANGE, TOO_LONG, LOST, BUSY, PARTLY, OFF,
 };
-
-typedef struct Fabric {
-    char *path;
-    QTestState *owner;
-    int hosts;
-    CxlfHost *h[HOSTS];
-    CxlfRegion r[HOSTS];
-    CxlfCounters last[HOSTS];
-} Fabric;
-
-static void start_host(Fabric *f, int host, const char *more)
-{
-    f->h[host] = cxlf_host_start(f->path, 1, "", more);
-    g_assert_cmpint(f->h[host]->number, ==, host);
-    f->r[host] = cxlf_whole_region(f->h[host], 0);
-}
-
-static Fabric *start(int hosts, const char *owner, const char *more)
-{
-    Fabric *f = g_new0(Fabric, 1);
-    g_autofree char *all = g_strdup_printf(",hosts=%d%s", hosts, owner);
-
-    f->path = cxlf_socket_path();
-    f->owner = cxlf_owner_start(f->path, all);
-    f->hosts = hosts;
-    for (int i = 0; i < hosts; i++) {
-        start_host(f, i, more);
-    }
-    return f;
-}
-
-static void stop(Fabric *f)
-{
-    for (int i = 0; i < f->hosts; i++) {
-        if (f->h[i]) {
-            cxlf_host_stop(f->h[i]);
-        }
-    }
-    qtest_quit(f->owner);
-    g_free(f->path);
-    g_free(f);
-}
-
-/* What a host counted since the last call for it. */
-static CxlfCounters counted(Fabric *f, int host)
-{
-    CxlfCounters now = cxlf_counters(f->owner, host);
-    CxlfCounters delta = cxlf_minus(now, f->last[host]);
-
-    f->last[host] = now;
-    return delta;
-}
 
 static uint32_t get(CxlfHost *h, unsigned offset)
 {
@@ -123,51 +70,51 @@ static void run(CxlfHost *h, unsigned command, uint64_t dpa, uint64_t length)
 
 static void test_acquire(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfHost *a = f->h[0], *b = f->h[1];
     CxlfCounters d;
 
     /* What nobody has is had at once. */
     g_assert_cmpuint(give(a, OWNED, BULK, BLOCK), ==, DONE);
     g_assert_cmpuint(get(a, PAGES_DONE), ==, BLOCK_PAGES);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, BLOCK_PAGES);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
     g_assert_cmpuint(d.n[CXLF_MESSAGE], ==, 0);
     for (int i = 0; i < BLOCK_PAGES; i++) {
         cxlf_store(&f->r[0], BULK + i * CXLF_PAGE, i, 8);
     }
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
 
     /* The other host reads, then writes, without a fault. */
-    counted(f, 1);
+    cxlf_counted(f, 1);
     run(b, SHARED, BULK, BLOCK);
     for (int i = 0; i < BLOCK_PAGES; i++) {
         g_assert_cmpuint(cxlf_load(&f->r[1], BULK + i * CXLF_PAGE, 8), ==,
                          i);
     }
-    d = counted(f, 1);
+    d = cxlf_counted(f, 1);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 0);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
     run(b, OWNED, BULK, BLOCK);
     cxlf_store(&f->r[1], BULK + 8, 7, 8);
-    d = counted(f, 1);
+    d = cxlf_counted(f, 1);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK + 8, 8), ==, 7);
 
     /* Part of a block, not aligned. */
     run(a, OWNED, BULK + 3 * CXLF_PAGE, 100 * CXLF_PAGE);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_REVOKED], ==, BLOCK_PAGES);
-    counted(f, 0);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_REVOKED], ==, BLOCK_PAGES);
+    cxlf_counted(f, 0);
     cxlf_store(&f->r[0], BULK + 50 * CXLF_PAGE, 7, 8);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
-    stop(f);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_FAULT], ==, 0);
+    cxlf_fabric_stop(f);
 }
 
 static void test_release(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfHost *a = f->h[0];
     CxlfCounters d;
 
@@ -175,12 +122,12 @@ static void test_release(void)
     cxlf_store(&f->r[0], BULK, 9, 8);
     g_assert_cmpuint(give(a, RELEASE, BULK, BLOCK), ==, DONE);
     g_assert_cmpuint(get(a, PAGES_DONE), ==, BLOCK_PAGES);
-    counted(f, 0);
-    counted(f, 1);
+    cxlf_counted(f, 0);
+    cxlf_counted(f, 1);
     g_assert_cmpuint(give(f->h[1], OWNED, BULK, BLOCK), ==, DONE);
-    d = counted(f, 1);
+    d = cxlf_counted(f, 1);
     g_assert_cmpuint(d.n[CXLF_MESSAGE], ==, 0);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_REVOKED], ==, 0);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_REVOKED], ==, 0);
     g_assert_cmpuint(cxlf_load(&f->r[1], BULK, 8), ==, 9);
     /* What it has not got it need not give up. */
     g_assert_cmpuint(give(a, RELEASE, BULK, BLOCK), ==, DONE);
@@ -191,33 +138,33 @@ static void test_release(void)
     cxlf_store(&f->r[0], 0x40, 1, 8);
     cxlf_store(&f->r[0], 0x80, 1, 8);
     g_assert_cmpuint(give(a, RELEASE, 0, CXLF_PAGE), ==, DONE);
-    counted(f, 1);
+    cxlf_counted(f, 1);
     cxlf_store(&f->r[1], 0x40, 2, 8);
     cxlf_store(&f->r[1], 0x80, 2, 8);
-    g_assert_cmpuint(counted(f, 1).n[CXLF_BISNP_SENT], ==, 0);
-    stop(f);
+    g_assert_cmpuint(cxlf_counted(f, 1).n[CXLF_BISNP_SENT], ==, 0);
+    cxlf_fabric_stop(f);
 }
 
 static void test_classes(void)
 {
-    Fabric *f = start(2, "", CXLF_NEVER_MAPPED);
+    CxlfFabric *f = cxlf_fabric_start(2, "", CXLF_NEVER_MAPPED);
     CxlfHost *a = f->h[0];
     CxlfCounters d;
 
     /* HOT: from lines to a page of this host, and back. */
     cxlf_store(&f->r[1], 0x40, 5, 8);
-    counted(f, 0);
+    cxlf_counted(f, 0);
     run(a, DEMOTE, 0, 16 * CXLF_PAGE);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_DEMOTION], ==, 16);
     g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, 16);
     g_assert_cmpuint(cxlf_load(&f->r[0], 0x40, 8), ==, 5);
-    cxlf_assert_delta(counted(f, 0), CXLF_COUNTERS);
+    cxlf_assert_delta(cxlf_counted(f, 0), CXLF_COUNTERS);
     run(a, PROMOTE, 0, 16 * CXLF_PAGE);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PROMOTION], ==, 16);
     cxlf_store(&f->r[0], 0x40, 6, 8);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_WRITE_MISS], ==, 1);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_WRITE_MISS], ==, 1);
     g_assert_cmpuint(cxlf_load(&f->r[1], 0x40, 8), ==, 6);
 
     /* By lines a page cannot be had. */
@@ -228,14 +175,15 @@ static void test_classes(void)
     g_assert_cmpuint(give(a, PROMOTE, BULK - CXLF_PAGE, 2 * CXLF_PAGE), ==,
                      PARTLY);
     g_assert_cmpuint(get(a, PAGES_DONE), ==, 1);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* BULK pages can be tracked by lines, as many as the quota says. */
 static void test_quota(void)
 {
-    Fabric *f = start(2, ",line-entries=1024", CXLF_NEVER_MAPPED
-                      " -global dpu-eca.precise-quota=4");
+    CxlfFabric *f = cxlf_fabric_start(2, ",line-entries=1024",
+                                      CXLF_NEVER_MAPPED
+                                      " -global dpu-eca.precise-quota=4");
     CxlfHost *a = f->h[0];
     CxlfCounters d;
 
@@ -245,12 +193,12 @@ static void test_quota(void)
     }
     g_assert_cmpuint(get(a, STATUS), ==, PARTLY);
     g_assert_cmpuint(get(a, PAGES_DONE), ==, 4);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PROMOTION], ==, 4);
     g_assert_cmpuint(d.n[CXLF_PROMOTION_REFUSED], >=, 4);
     cxlf_store(&f->r[0], BULK, 6, 8);
     cxlf_store(&f->r[0], BULK + 64, 6, 8);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 2);
     g_assert_cmpuint(d.n[CXLF_BULK_TRAPPED], ==, 2);
 
@@ -258,7 +206,7 @@ static void test_quota(void)
     run(a, DEMOTE, BULK, 4 * CXLF_PAGE);
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 6);
     run(a, PROMOTE, BULK + 4 * CXLF_PAGE, 4 * CXLF_PAGE);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* The pool of the fabric, and each host's part of it. */
@@ -283,7 +231,8 @@ static int64_t told(QTestState *qts, int host, const char *name)
 static void test_pool(void)
 {
     /* 4 shards of 64 entries: 4 pages, 2 for each host. */
-    Fabric *f = start(2, ",line-entries=64", CXLF_NEVER_MAPPED);
+    CxlfFabric *f = cxlf_fabric_start(2, ",line-entries=64",
+                                      CXLF_NEVER_MAPPED);
 
     g_assert_cmpint(told(f->owner, -1, "precise-pages"), ==, 4);
     g_assert_cmpint(told(f->owner, 1, "precise-quota"), ==, 2);
@@ -296,9 +245,9 @@ static void test_pool(void)
     qtest_system_reset(f->h[1]->qts);
     g_assert_cmpint(told(f->owner, 1, "precise-pages"), ==, 0);
     g_assert_cmpint(told(f->owner, 1, "precise-quota"), ==, 2);
-    stop(f);
+    cxlf_fabric_stop(f);
 
-    f = start(2, ",line-entries=64,precise-pages=0", "");
+    f = cxlf_fabric_start(2, ",line-entries=64,precise-pages=0", "");
     g_assert_cmpint(told(f->owner, 0, "precise-quota"), ==, 0);
     g_assert_cmpuint(give(f->h[0], PROMOTE, BULK, CXLF_PAGE), ==, PARTLY);
     cxlf_add_error(f->owner, "'line-entries': 64, 'precise-pages': 5",
@@ -307,15 +256,15 @@ static void test_pool(void)
                    "'precise-pages' must be at most 0");
     cxlf_add_error(f->owner, "'socket': '/x', 'precise-pages': 1",
                    "'precise-pages' is the owner's to set");
-    stop(f);
-    f = start(2, "", "");
+    cxlf_fabric_stop(f);
+    f = cxlf_fabric_start(2, "", "");
     g_assert_cmpint(told(f->owner, -1, "precise-pages"), ==, 0);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 static void test_prefetch(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     gint64 deadline = cxlf_deadline();
     CxlfCounters d;
 
@@ -327,20 +276,20 @@ static void test_prefetch(void)
     while (cxlf_counters(f->owner, 0).n[CXLF_PAGE_MAPPED] < 63) {
         cxlf_pause(deadline, "pages that were asked for");
     }
-    counted(f, 0);
+    cxlf_counted(f, 0);
     for (int i = 0; i < 63; i++) {
         g_assert_cmpuint(cxlf_load(&f->r[0], BULK + i * CXLF_PAGE, 8), ==,
                          i);
     }
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 /* A command does not wait in its register for a host that stands still. */
 static void test_busy(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfHost *a = f->h[0];
     pid_t pid = qtest_pid(f->h[1]->qts);
 
@@ -374,7 +323,7 @@ static void test_busy(void)
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 5);
     cxlf_host_forget(f->h[1]);
     f->h[1] = NULL;
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 static void test_errors(void)
@@ -394,7 +343,7 @@ static void test_errors(void)
         { OWNED, BULK + 1, BLOCK, TOO_LONG },
         { RELEASE, BULK, 1, DONE },
     };
-    Fabric *f = start(1, "", "");
+    CxlfFabric *f = cxlf_fabric_start(1, "", "");
     CxlfHost *h = f->h[0];
 
     for (int i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -404,10 +353,10 @@ static void test_errors(void)
     qtest_writel(h->qts, h->eca + GFAM, 1);
     qtest_writel(h->qts, h->eca + COMMAND, OWNED);
     g_assert_cmpuint(get(h, STATUS), ==, RANGE);
-    stop(f);
-    f = start(1, "", " -global dpu-eca.ownership=off");
+    cxlf_fabric_stop(f);
+    f = cxlf_fabric_start(1, "", " -global dpu-eca.ownership=off");
     g_assert_cmpuint(give(f->h[0], OWNED, BULK, CXLF_PAGE), ==, OFF);
-    stop(f);
+    cxlf_fabric_stop(f);
 }
 
 int main(int argc, char **argv)

@@ -64,22 +64,12 @@ static void check_death(QTestState *owner, int host, pid_t pid, int deaths)
 
 /* Load on the victim, from a process of its own: it ends with the victim. */
 
-static void end_quietly(int signal)
-{
-    _exit(0);
-}
-
 static void load_victim(const char *path, const void *data)
 {
     CxlfRegion r = *(const CxlfRegion *)data;
     GRand *rand = g_rand_new_with_seed(getpid());
-    struct sigaction quiet = { .sa_handler = end_quietly };
 
-    sigaction(SIGABRT, &quiet, NULL);
-    sigaction(SIGPIPE, &quiet, NULL);
-    if (!freopen("/dev/null", "w", stderr)) {
-        _exit(2);
-    }
+    peer_end_quietly();
     for (uint64_t i = 0;; i++) {
         uint64_t dpa = shared_dpa(g_rand_int_range(rand, 0, SHARED));
 

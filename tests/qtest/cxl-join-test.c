@@ -531,7 +531,7 @@ static void test_orphan(Fixture *f, const void *data)
     g_assert_cmpint(pipe(o.stop), ==, 0);
     pid = peer_fork(f->path, orphan_socket, &o);
     expect_byte(o.joined[0]);
-    g_assert_cmpint(kill(owner, SIGSTOP), ==, 0);
+    cxlf_freeze(owner);
     send_byte(o.go[1]);
     status = peer_wait(pid);
     g_assert_cmpint(kill(owner, SIGCONT), ==, 0);
@@ -550,7 +550,7 @@ static void test_dead_first(Fixture *f, const void *data)
 {
     pid_t owner = qtest_pid(f->owner);
 
-    g_assert_cmpint(kill(owner, SIGSTOP), ==, 0);
+    cxlf_freeze(owner);
     peer_wait(peer_fork(f->path, data, NULL));
     g_assert_cmpint(kill(owner, SIGCONT), ==, 0);
 }

@@ -19,71 +19,24 @@
 #define BULK        CLASS_SIZE      /* DPA where BULK begins */
 #define BLOCK       (2 * MIB)
 #define BLOCK_PAGES (BLOCK / CXLF_PAGE)
-#define HOSTS       3
 #define DEAD        "X_CXL_FABRIC_HOST_DEAD"
 
-typedef struct Fabric {
-    char *path;
-    QTestState *owner;
-    int hosts;
-    CxlfHost *h[HOSTS];
-    CxlfRegion r[HOSTS];
-    CxlfCounters last[HOSTS + 1];
-} Fabric;
-
-static void start_host(Fabric *f, int host, const char *more)
-{
-    f->h[host] = cxlf_host_start(f->path, 1, "", more);
-    g_assert_cmpint(f->h[host]->number, ==, host);
-    f->r[host] = cxlf_whole_region(f->h[host], 0);
-}
-
-static Fabric *start(int hosts, const char *owner, const char *more)
-{
-    Fabric *f = g_new0(Fabric, 1);
-    g_autofree char *all = g_strdup_printf(",hosts=%d%s", hosts, owner);
-
-    f->path = cxlf_socket_path();
-    f->owner = cxlf_owner_start(f->path, all);
-    f->hosts = hosts;
-    for (int i = 0; i < hosts; i++) {
-        start_host(f, i, more);
-    }
-    return f;
-}
-
-static void stop(Fabric *f)
+/* No host was refused anything, or had a machine check. */
+static void stop(CxlfFabric *f)
 {
     CxlfCounters all = cxlf_counters(f->owner, -1);
 
     g_assert_cmpuint(all.n[CXLF_REFUSAL], ==, 0);
     g_assert_cmpuint(all.n[CXLF_MACHINE_CHECK], ==, 0);
-    for (int i = 0; i < f->hosts; i++) {
-        if (f->h[i]) {
-            cxlf_host_stop(f->h[i]);
-        }
-    }
-    qtest_quit(f->owner);
-    g_free(f->path);
-    g_free(f);
+    cxlf_fabric_stop(f);
 }
 
-/* What a host, or all (-1), counted since the last call for it. */
-static CxlfCounters counted(Fabric *f, int host)
-{
-    CxlfCounters now = cxlf_counters(f->owner, host);
-    CxlfCounters delta = cxlf_minus(now, f->last[host + 1]);
-
-    f->last[host + 1] = now;
-    return delta;
-}
-
-static uint64_t total(Fabric *f, int host, int counter)
+static uint64_t total(CxlfFabric *f, int host, int counter)
 {
     return cxlf_counters(f->owner, host).n[counter];
 }
 
-static void wait_counter(Fabric *f, int host, int counter, uint64_t least)
+static void wait_counter(CxlfFabric *f, int host, int counter, uint64_t least)
 {
     gint64 deadline = cxlf_deadline();
 
@@ -114,7 +67,7 @@ static void *make_access(void *opaque)
 }
 
 /* Begin an access, and wait until it has faulted. */
-static void begin_access(Fabric *f, Access *a)
+static void begin_access(CxlfFabric *f, Access *a)
 {
     uint64_t faults = total(f, a->r->h->number, CXLF_PAGE_FAULT);
 
@@ -132,17 +85,17 @@ static uint64_t end_access(Access *a)
 
 static void test_move(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfRegion *r = f->r;
     uint64_t least = UINT64_MAX;
     CxlfCounters d[2];
 
     cxlf_store(&r[0], BULK + 8, 1, 8);
-    d[0] = counted(f, 0);
+    d[0] = cxlf_counted(f, 0);
     g_assert_cmpuint(d[0].n[CXLF_PAGE_FAULT], ==, 1);
     g_assert_cmpuint(d[0].n[CXLF_PAGE_MAPPED], ==, 1);
     g_assert_cmpuint(d[0].n[CXLF_MESSAGE], ==, 0);
-    counted(f, 1);
+    cxlf_counted(f, 1);
     for (int i = 1; i <= 64; i++) {
         int to = i % 2, from = !to;
         uint64_t messages;
@@ -150,8 +103,8 @@ static void test_move(void)
         cxlf_store(&r[to], BULK + 8, i, 8);
         cxlf_store(&r[to], BULK + 16, i, 8);
         g_assert_cmpuint(cxlf_load(&r[to], BULK + 8, 8), ==, i);
-        d[to] = counted(f, to);
-        d[from] = counted(f, from);
+        d[to] = cxlf_counted(f, to);
+        d[from] = cxlf_counted(f, from);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_FAULT], ==, 1);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_MAPPED], ==, 1);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_REVOKED], ==, 0);
@@ -168,36 +121,36 @@ static void test_move(void)
 
 static void test_shared(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfRegion *a = &f->r[0], *b = &f->r[1];
     CxlfCounters da, db;
 
     cxlf_store(a, BULK, 7, 8);
-    counted(f, 0);
-    counted(f, 1);
+    cxlf_counted(f, 0);
+    cxlf_counted(f, 1);
     g_assert_cmpuint(cxlf_load(b, BULK, 8), ==, 7);
     for (int i = 0; i < 4; i++) {
         /* Both have it now. */
         g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, 7);
         g_assert_cmpuint(cxlf_load(b, BULK, 8), ==, 7);
     }
-    da = counted(f, 0);
-    db = counted(f, 1);
+    da = cxlf_counted(f, 0);
+    db = cxlf_counted(f, 1);
     g_assert_cmpuint(da.n[CXLF_PAGE_FAULT], ==, 0);
     g_assert_cmpuint(da.n[CXLF_PAGE_REVOKED], ==, 1);
     g_assert_cmpuint(db.n[CXLF_PAGE_FAULT], ==, 1);
     g_assert_cmpuint(db.n[CXLF_PAGE_MAPPED], ==, 1);
 
     cxlf_store(a, BULK, 8, 8);
-    da = counted(f, 0);
-    db = counted(f, 1);
+    da = cxlf_counted(f, 0);
+    db = cxlf_counted(f, 1);
     g_assert_cmpuint(da.n[CXLF_PAGE_FAULT], ==, 1);
     g_assert_cmpuint(da.n[CXLF_PAGE_MAPPED], ==, 1);
     g_assert_cmpuint(da.n[CXLF_UPGRADE], ==, 1);
     g_assert_cmpuint(db.n[CXLF_PAGE_REVOKED], ==, 1);
     g_assert_cmpuint(cxlf_load(b, BULK, 8), ==, 8);
     cxlf_store(b, BULK, 9, 8);      /* and the other way */
-    g_assert_cmpuint(counted(f, 1).n[CXLF_PAGE_FAULT], ==, 2);
+    g_assert_cmpuint(cxlf_counted(f, 1).n[CXLF_PAGE_FAULT], ==, 2);
     g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, 9);
     stop(f);
 }
@@ -205,12 +158,12 @@ static void test_shared(void)
 /* What nobody has is Owned at once, also by who only reads it. */
 static void test_first_read(void)
 {
-    Fabric *f = start(1, "", "");
+    CxlfFabric *f = cxlf_fabric_start(1, "", "");
     CxlfCounters d;
 
     g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 0);
     cxlf_store(&f->r[0], BULK, 1, 8);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 1);
     g_assert_cmpuint(d.n[CXLF_MESSAGE], ==, 0);
     stop(f);
@@ -222,40 +175,40 @@ static void test_first_read(void)
 
 static void test_sequential(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfCounters d;
 
-    counted(f, 0);
+    cxlf_counted(f, 0);
     for (int i = 0; i < SEQUENCE; i++) {
         cxlf_store(&f->r[0], BULK + i * CXLF_PAGE, i, 8);
     }
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     /* Two faults for each block, which grow to 512 pages. */
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], <, 40);
     g_assert_cmpuint(d.n[CXLF_PAGE_PREFETCHED], >, SEQUENCE - 40);
     g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, SEQUENCE);
-    counted(f, 1);
+    cxlf_counted(f, 1);
     for (int i = 0; i < SEQUENCE; i++) {
         g_assert_cmpuint(cxlf_load(&f->r[1], BULK + i * CXLF_PAGE, 8), ==,
                          i);
     }
-    d = counted(f, 1);
+    d = cxlf_counted(f, 1);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], <, 40);
     g_assert_cmpuint(d.n[CXLF_PAGE_PREFETCHED], >, SEQUENCE - 40);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_REVOKED], ==, SEQUENCE);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_REVOKED], ==, SEQUENCE);
     stop(f);
 }
 
 /* Accesses all over the place are not taken for a sequence. */
 static void test_scattered(void)
 {
-    Fabric *f = start(1, "", "");
+    CxlfFabric *f = cxlf_fabric_start(1, "", "");
     CxlfCounters d;
 
     for (int i = 0; i < 200; i++) {
         cxlf_store(&f->r[0], BULK + (i * 37 % 200) * 64 * CXLF_PAGE, i, 8);
     }
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 200);
     g_assert_cmpuint(d.n[CXLF_PAGE_PREFETCHED], ==, 0);
     stop(f);
@@ -263,20 +216,20 @@ static void test_scattered(void)
 
 static void test_grain(void)
 {
-    Fabric *f = start(2, "", " -global dpu-eca.grain-min=2M");
+    CxlfFabric *f = cxlf_fabric_start(2, "", " -global dpu-eca.grain-min=2M");
     uint64_t least = UINT64_MAX;
 
     cxlf_store(&f->r[0], BULK, 1, 8);
-    g_assert_cmpuint(counted(f, 0).n[CXLF_PAGE_MAPPED], ==, BLOCK_PAGES);
-    counted(f, 1);
+    g_assert_cmpuint(cxlf_counted(f, 0).n[CXLF_PAGE_MAPPED], ==, BLOCK_PAGES);
+    cxlf_counted(f, 1);
     for (int i = 1; i <= 16; i++) {
         int to = i % 2, from = !to;
         CxlfCounters d[2];
 
         cxlf_store(&f->r[to], BULK, i, 8);
         cxlf_store(&f->r[to], BULK + BLOCK - 8, i, 8);
-        d[to] = counted(f, to);
-        d[from] = counted(f, from);
+        d[to] = cxlf_counted(f, to);
+        d[from] = cxlf_counted(f, from);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_FAULT], ==, 1);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_MAPPED], ==, BLOCK_PAGES);
         g_assert_cmpuint(d[to].n[CXLF_PAGE_PREFETCHED], ==,
@@ -294,7 +247,7 @@ static void test_grain(void)
  */
 static void test_early_page(void)
 {
-    Fabric *f = start(3, "", " -global dpu-eca.grain-min=16K");
+    CxlfFabric *f = cxlf_fabric_start(3, "", " -global dpu-eca.grain-min=16K");
     Access store = { .r = &f->r[0], .dpa = BULK, .store = true, .value = 3 };
     pid_t pid = qtest_pid(f->h[2]->qts);
 
@@ -359,12 +312,12 @@ static void check_pages(const CxlfRegion *r, uint64_t value)
     }
 }
 
-static void kill_host(Fabric *f, int host)
+static void kill_host(CxlfFabric *f, int host)
 {
     g_assert_cmpint(kill(qtest_pid(f->h[host]->qts), SIGKILL), ==, 0);
 }
 
-static void bury(Fabric *f, int host)
+static void bury(CxlfFabric *f, int host)
 {
     QDict *data = cxlf_wait_event(f->owner, DEAD);
 
@@ -376,7 +329,7 @@ static void bury(Fabric *f, int host)
 
 static void test_killed_owner(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
 
     for (int i = 0; i < 3; i++) {
         own_pages(&f->r[1], i << 16);
@@ -385,7 +338,7 @@ static void test_killed_owner(void)
         check_pages(&f->r[0], i << 16);
         own_pages(&f->r[0], 1);
         bury(f, 1);
-        start_host(f, 1, "");
+        cxlf_fabric_host(f, 1, "");
         check_pages(&f->r[1], 1);
     }
     stop(f);
@@ -400,28 +353,12 @@ static uint64_t storm_dpa(int page)
     return (page % 3 ? BULK : 0) + page * CXLF_PAGE;
 }
 
-static void end_quietly(int signal)
-{
-    _exit(0);
-}
-
-static void expect_end(void)
-{
-    struct sigaction quiet = { .sa_handler = end_quietly };
-
-    sigaction(SIGABRT, &quiet, NULL);
-    sigaction(SIGPIPE, &quiet, NULL);
-    if (!freopen("/dev/null", "w", stderr)) {
-        _exit(2);
-    }
-}
-
 static void make_storm(const char *path, const void *data)
 {
     CxlfRegion r = *(const CxlfRegion *)data;
     GRand *rand = g_rand_new_with_seed(getpid());
 
-    expect_end();
+    peer_end_quietly();
     for (uint64_t i = 0;; i++) {
         uint64_t dpa = storm_dpa(g_rand_int_range(rand, 0, STORM));
 
@@ -456,7 +393,7 @@ static void use_survivor(CxlfRegion *r, int accesses)
 static void test_killed_in_storm(void)
 {
     const char *more = " -global dpu-eca.hot-map-after=4";
-    Fabric *f = start(2, "", more);
+    CxlfFabric *f = cxlf_fabric_start(2, "", more);
 
     memset(expected, 0, sizeof(expected));
     for (int i = 0; i < KILLS; i++) {
@@ -472,13 +409,13 @@ static void test_killed_in_storm(void)
         for (int page = 0; page < STORM; page++) {
             cxlf_store(&f->r[0], storm_dpa(page) + 16, i, 8);
         }
-        counted(f, -1);
+        cxlf_counted(f, -1);
         for (int page = 0; page < STORM; page++) {
             g_assert_cmphex(cxlf_load(&f->r[0], storm_dpa(page), 8), ==,
                             expected[page]);
         }
-        g_assert_cmpuint(counted(f, -1).n[CXLF_BISNP_SENT], ==, 0);
-        start_host(f, 1, more);
+        g_assert_cmpuint(cxlf_counted(f, -1).n[CXLF_BISNP_SENT], ==, 0);
+        cxlf_fabric_host(f, 1, more);
     }
     g_test_message("%" PRIu64 " pages were taken from their hosts",
                    total(f, -1, CXLF_PAGE_REVOKED));
@@ -488,7 +425,7 @@ static void test_killed_in_storm(void)
 /* Who stands still is waited for; its access goes on when it does. */
 static void test_stopped(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
     Access load = { .r = &f->r[1], .dpa = owned_dpa(0) };
     Access store = { .r = &f->r[1], .dpa = owned_dpa(1), .store = true,
                      .value = 5 };
@@ -520,14 +457,14 @@ static void store_once(const char *path, const void *data)
 {
     CxlfRegion r = *(const CxlfRegion *)data;
 
-    expect_end();
+    peer_end_quietly();
     cxlf_store(&r, owned_dpa(0), 4, 8);
 }
 
 /* The host that waits dies, and the one that was waited for goes on. */
 static void test_killed_waiting(void)
 {
-    Fabric *f = start(3, "", "");
+    CxlfFabric *f = cxlf_fabric_start(3, "", "");
     Access store = { .r = &f->r[2], .dpa = owned_dpa(0), .store = true,
                      .value = 100 };
     pid_t pid = qtest_pid(f->h[0]->qts), waiting;
@@ -565,7 +502,8 @@ static void *use_all(void *opaque)
 
 static void test_stopped_in_storm(void)
 {
-    Fabric *f = start(2, "", " -global dpu-eca.hot-map-after=1");
+    CxlfFabric *f = cxlf_fabric_start(2, "",
+                                      " -global dpu-eca.hot-map-after=1");
     pid_t load = peer_fork(f->path, make_storm, &f->r[1]);
     pid_t pid = qtest_pid(f->h[1]->qts);
 
@@ -613,17 +551,17 @@ static void test_lost_waiting(void)
 
 static void test_reset(void)
 {
-    Fabric *f = start(2, "", "");
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
 
     own_pages(&f->r[0], 100);
     cxlf_store(&f->r[0], 0, 7, 8);
     qtest_system_reset(f->h[0]->qts);
-    counted(f, 1);
+    cxlf_counted(f, 1);
     check_pages(&f->r[1], 100);
     own_pages(&f->r[1], 200);
     g_assert_cmpuint(cxlf_load(&f->r[1], 0, 8), ==, 7);
     /* It gave them all up, so nobody had to be asked. */
-    g_assert_cmpuint(counted(f, 1).n[CXLF_MESSAGE], ==, 0);
+    g_assert_cmpuint(cxlf_counted(f, 1).n[CXLF_MESSAGE], ==, 0);
     cxlf_host_program(f->h[0]);
     f->r[0] = cxlf_whole_region(f->h[0], 0);
     check_pages(&f->r[0], 200);
@@ -660,15 +598,15 @@ static void test_embedded(void)
 
 static void test_off(void)
 {
-    Fabric *f = start(2, "", " -global dpu-eca.ownership=off");
+    CxlfFabric *f = cxlf_fabric_start(2, "", " -global dpu-eca.ownership=off");
     CxlfCounters d;
 
     own_pages(&f->r[0], 100);
     check_pages(&f->r[1], 100);
-    cxlf_assert_delta(counted(f, -1), CXLF_COUNTERS);
+    cxlf_assert_delta(cxlf_counted(f, -1), CXLF_COUNTERS);
     cxlf_store(&f->r[0], 64, 1, 8);
     g_assert_cmpuint(cxlf_load(&f->r[1], 64, 8), ==, 1);
-    d = counted(f, -1);
+    d = cxlf_counted(f, -1);
     g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 1);
     g_assert_cmpuint(d.n[CXLF_READ_MISS], ==, 1);
     stop(f);
@@ -678,7 +616,8 @@ static void test_off(void)
 
 static void test_track_page(void)
 {
-    Fabric *f = start(2, "", " -global dpu-eca.hot-track=page");
+    CxlfFabric *f = cxlf_fabric_start(2, "",
+                                      " -global dpu-eca.hot-track=page");
     CxlfCounters d;
 
     for (int i = 0; i < 8; i++) {
@@ -687,7 +626,7 @@ static void test_track_page(void)
         for (int line = 0; line < 64; line++) {
             cxlf_store(&f->r[host], line * CXLF_LINE, i + line, 8);
         }
-        d = counted(f, host);
+        d = cxlf_counted(f, host);
         g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 1);
         g_assert_cmpuint(d.n[CXLF_PAGE_MAPPED], ==, 1);
         g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 1);
@@ -707,39 +646,39 @@ static void test_track_page(void)
 
 static void test_hot_mapped(void)
 {
-    Fabric *f = start(2, "", MAP_SOON);
+    CxlfFabric *f = cxlf_fabric_start(2, "", MAP_SOON);
     CxlfCounters d;
 
     for (int i = 0; i < HOT_MAP_AFTER - 1; i++) {
         cxlf_store(&f->r[0], i % 4 * CXLF_LINE, i, 8);
     }
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 4);
     g_assert_cmpuint(d.n[CXLF_WRITE_HIT], ==, HOT_MAP_AFTER - 1 - 4);
     g_assert_cmpuint(d.n[CXLF_DEMOTION], ==, 0);
     cxlf_store(&f->r[0], 0, 5, 8);
     wait_counter(f, 0, CXLF_PAGE_MAPPED, 1);
     wait_counter(f, 0, CXLF_VIEW_FLUSH, 1);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_DEMOTION], ==, 1);
     /* Accesses are this host's own business now. */
     for (int i = 0; i < 100; i++) {
         cxlf_store(&f->r[0], i % 64 * CXLF_LINE, i, 8);
     }
-    cxlf_assert_delta(counted(f, 0), CXLF_COUNTERS);
+    cxlf_assert_delta(cxlf_counted(f, 0), CXLF_COUNTERS);
 
     /* Another host asks: it goes back to lines. */
-    counted(f, 1);
+    cxlf_counted(f, 1);
     g_assert_cmpuint(cxlf_load(&f->r[1], 5 * CXLF_LINE, 8), ==, 69);
-    d = counted(f, 1);
+    d = cxlf_counted(f, 1);
     g_assert_cmpuint(d.n[CXLF_PROMOTION], ==, 1);
     g_assert_cmpuint(d.n[CXLF_PAGE_FAULT], ==, 0);
     g_assert_cmpuint(d.n[CXLF_READ_MISS], ==, 1);
     wait_counter(f, 0, CXLF_VIEW_FLUSH, 2);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_PAGE_REVOKED], ==, 1);
     cxlf_store(&f->r[0], 5 * CXLF_LINE, 1, 8);
-    d = counted(f, 0);
+    d = cxlf_counted(f, 0);
     g_assert_cmpuint(d.n[CXLF_WRITE_MISS], ==, 1);
     g_assert_cmpuint(d.n[CXLF_BISNP_SENT], ==, 1);
     stop(f);
@@ -749,7 +688,7 @@ static void test_hot_mapped(void)
  * Use a line until its page is mapped.  Returns a time before that, by which
  * it was not.
  */
-static gint64 use_until_mapped(Fabric *f, int host, uint64_t dpa)
+static gint64 use_until_mapped(CxlfFabric *f, int host, uint64_t dpa)
 {
     uint64_t demotions = total(f, host, CXLF_DEMOTION);
     gint64 deadline = cxlf_deadline(), before;
@@ -774,7 +713,7 @@ static gint64 use_until_mapped(Fabric *f, int host, uint64_t dpa)
  */
 static void switch_often(uint64_t dpa, uint64_t other)
 {
-    Fabric *f = start(2, "", MAP_SOON);
+    CxlfFabric *f = cxlf_fabric_start(2, "", MAP_SOON);
     const gint64 quiet = 10 * 1000;     /* us: at first */
     gint64 begin = g_get_monotonic_time(), took, held = 0;
     uint64_t switches = 0, bound;
@@ -830,7 +769,7 @@ static void *use_upper_half(void *opaque)
     return NULL;
 }
 
-static void check_dma(Fabric *f, uint64_t dpa, uint64_t round)
+static void check_dma(CxlfFabric *f, uint64_t dpa, uint64_t round)
 {
     CxlfHost *h = f->h[0];
     uint8_t data[CXLF_PAGE / 2], back[CXLF_PAGE / 2];
@@ -856,7 +795,8 @@ static void test_dma(void)
     static const uint64_t dpa[] = {
         0, 5 * CXLF_PAGE, BULK, BULK + CXLF_PAGE, BULK + 9 * CXLF_PAGE,
     };
-    Fabric *f = start(2, "", CXLF_EDU " -global dpu-eca.hot-map-after=8");
+    CxlfFabric *f = cxlf_fabric_start(2, "", CXLF_EDU
+                                      " -global dpu-eca.hot-map-after=8");
     User user = { .r = &f->r[1], .dpa = dpa, .pages = ARRAY_SIZE(dpa) };
     GThread *thread = g_thread_new("user", use_upper_half, &user);
     gint64 deadline = cxlf_deadline();
@@ -880,7 +820,7 @@ static void test_dma(void)
 
 static void random_accesses(const char *owner, const char *more, int n)
 {
-    Fabric *f = start(3, owner, more);
+    CxlfFabric *f = cxlf_fabric_start(3, owner, more);
     g_autofree uint64_t *value = g_new0(uint64_t, WORDS);
     CxlfCounters all;
 

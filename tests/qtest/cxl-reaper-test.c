@@ -336,7 +336,7 @@ static void test_leave_unread(void)
         pid = peer_fork(path, leave_and_die, &p);
         hear(p.ready);
         hear(p.ready);
-        g_assert_cmpint(kill(qtest_pid(owner), SIGSTOP), ==, 0);
+        cxlf_freeze(qtest_pid(owner));
         tell(p.go);
         g_assert_cmpint(peer_wait(pid), ==, 0);
         g_assert_cmpint(kill(qtest_pid(owner), SIGCONT), ==, 0);

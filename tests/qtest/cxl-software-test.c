@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <sys/wait.h>
 #include "qobject/qstring.h"
 #include "cxlf-hdm.h"
 #include "cxlf-peer.h"
@@ -142,15 +141,6 @@ static void change_mode(QTestState *qts, const char *to)
 {
     set_mode(qts, to);
     wait_mode(qts, to);
-}
-
-/* Stop a QEMU: all of its threads, which takes a moment. */
-static void pause_process(pid_t pid)
-{
-    siginfo_t info;
-
-    g_assert_cmpint(kill(pid, SIGSTOP), ==, 0);
-    g_assert_cmpint(waitid(P_PID, pid, &info, WSTOPPED | WNOWAIT), ==, 0);
 }
 
 /* The tests */
@@ -367,7 +357,7 @@ static void test_mode_slow(void)
         change_mode(owner, "software");
         store(A, BULK, death + 1);
         store(B, BULK + 64, death + 1);
-        pause_process(pid);
+        cxlf_freeze(pid);
         set_mode(owner, "coherent");
         until = g_get_monotonic_time() + 300000;
         while (g_get_monotonic_time() < until) {
@@ -456,7 +446,7 @@ static void test_owner_waits(void)
     store(A, BULK, 1);
     store(B, BULK + 64, 1);
     pid = qtest_pid(h[1]->qts);
-    pause_process(pid);
+    cxlf_freeze(pid);
     set_mode(h[0]->qts, "coherent");
     child = peer_fork(path, kill_later, &pid);
     /* This access waits until the change is in force. */

@@ -1,5 +1,5 @@
 /*
- * Helpers of the CXL fabric's qtests: HDM decoders and regions
+ * Helpers of the CXL fabric's qtests: HDM decoders, regions, fabrics of hosts
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -165,4 +165,48 @@ void cxlf_store(const CxlfRegion *r, uint64_t dpa, uint64_t value,
     default:
         g_assert_not_reached();
     }
+}
+
+/* Fabrics of hosts */
+
+void cxlf_fabric_host(CxlfFabric *f, int host, const char *more)
+{
+    f->h[host] = cxlf_host_start(f->path, 1, "", more);
+    g_assert_cmpint(f->h[host]->number, ==, host);
+    f->r[host] = cxlf_whole_region(f->h[host], 0);
+}
+
+CxlfFabric *cxlf_fabric_start(int hosts, const char *owner, const char *more)
+{
+    CxlfFabric *f = g_new0(CxlfFabric, 1);
+    g_autofree char *all = g_strdup_printf(",hosts=%d%s", hosts, owner);
+
+    f->path = cxlf_socket_path();
+    f->owner = cxlf_owner_start(f->path, all);
+    f->hosts = hosts;
+    for (int i = 0; i < hosts; i++) {
+        cxlf_fabric_host(f, i, more);
+    }
+    return f;
+}
+
+void cxlf_fabric_stop(CxlfFabric *f)
+{
+    for (int i = 0; i < f->hosts; i++) {
+        if (f->h[i]) {
+            cxlf_host_stop(f->h[i]);
+        }
+    }
+    qtest_quit(f->owner);
+    g_free(f->path);
+    g_free(f);
+}
+
+CxlfCounters cxlf_counted(CxlfFabric *f, int host)
+{
+    CxlfCounters now = cxlf_counters(f->owner, host);
+    CxlfCounters delta = cxlf_minus(now, f->last[host + 1]);
+
+    f->last[host + 1] = now;
+    return delta;
 }

@@ -1,5 +1,5 @@
 /*
- * Helpers of the CXL fabric's qtests: HDM decoders and regions
+ * Helpers of the CXL fabric's qtests: HDM decoders, regions, fabrics of hosts
  *
  * Offsets are those of CXL r3.1 sections 8.2.4 and 8.2.4.20, found through
  * the capability array as a driver finds them.
@@ -70,5 +70,32 @@ CxlfRegion cxlf_whole_region(CxlfHost *h, int gfam);
 uint64_t cxlf_load(const CxlfRegion *r, uint64_t dpa, unsigned size);
 void cxlf_store(const CxlfRegion *r, uint64_t dpa, uint64_t value,
                 unsigned size);
+
+/* An owner without a guest, and hosts with a whole region each. */
+#define CXLF_HOSTS  3
+typedef struct CxlfFabric {
+    char *path;
+    QTestState *owner;
+    int hosts;
+    CxlfHost *h[CXLF_HOSTS];            /* NULL: it has ended */
+    CxlfRegion r[CXLF_HOSTS];           /* of device 0 */
+    CxlfCounters last[CXLF_HOSTS + 1];  /* of cxlf_counted() */
+} CxlfFabric;
+
+/*
+ * cxlf_fabric_start: with hosts 0 to @hosts - 1; @owner is for
+ * cxlf_owner_start(), which gets hosts= besides, @more for each
+ * cxlf_host_start() (both may be "").  cxlf_fabric_stop() frees it.
+ */
+CxlfFabric *cxlf_fabric_start(int hosts, const char *owner, const char *more);
+/* cxlf_fabric_host: start @host, or again after it has ended. */
+void cxlf_fabric_host(CxlfFabric *f, int host, const char *more);
+/*
+ * cxlf_fabric_stop: stops the hosts and the owner, and frees all of it.  Who
+ * stops or forgets a host before that sets its h[] to NULL.
+ */
+void cxlf_fabric_stop(CxlfFabric *f);
+/* cxlf_counted: by a host, or all (-1), since the last call for it. */
+CxlfCounters cxlf_counted(CxlfFabric *f, int host);
 
 #endif /* TESTS_CXLF_HDM_H */

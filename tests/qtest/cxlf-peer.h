@@ -77,6 +77,11 @@ int peer_welcomed(int fd, PeerFabric *fabric);
 typedef void (*PeerFunction)(const char *path, const void *data);
 /* peer_fork: run @function in a child, which exits with 0 after it. */
 pid_t peer_fork(const char *path, PeerFunction function, const void *data);
+/*
+ * peer_end_quietly: for a child that uses a QEMU which the test will kill:
+ * libqtest's abort then ends the child with status 0 and without a word.
+ */
+void peer_end_quietly(void);
 /* peer_wait: its wait status, within a bound. */
 int peer_wait(pid_t pid);
 
