@@ -34,6 +34,7 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
+#include "../guest/quartiles.h"
 
 #define PAGE 4096
 #define MAX_BYTES (1u << 30)
@@ -154,22 +155,6 @@ static void *handle(void *opaque)
     return NULL;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static void report(const char *name, uint64_t *values)
-{
-    qsort(values, count, sizeof(*values), by_size);
-    printf(",\"%s\":{\"median\":%" PRIu64 ",\"q1\":%" PRIu64 ",\"q3\":%"
-           PRIu64 ",\"p99\":%" PRIu64 "}", name, values[count / 2],
-           values[count / 4], values[count * 3 / 4],
-           values[count * 99 / 100]);
-}
-
 static void play(Side *side, unsigned who)
 {
     uint64_t *first = calloc(count, sizeof(*first));
@@ -209,8 +194,8 @@ static void play(Side *side, unsigned who)
            ",\"context-switches\":%" PRIu64, bytes, 2 * count, begin,
            shared->wrong[0] + shared->wrong[1],
            shared->switches[0] + shared->switches[1]);
-    report("first-access-ns", first);
-    report("block-ns", whole);
+    json_quartiles("first-access-ns", first, count);
+    json_quartiles("block-ns", whole, count);
     printf("}\n");
 }
 

@@ -12,6 +12,7 @@
  */
 
 #include "common.h"
+#include "quartiles.h"
 
 #define PAGE 4096
 #define MAX_COUNT (1 << 20)
@@ -90,22 +91,6 @@ static uint64_t pass(void)
     return wrong;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static void report(const char *name, uint64_t *values)
-{
-    qsort(values, count, sizeof(*values), by_size);
-    printf(",\"%s\":{\"median\":%" PRIu64 ",\"q1\":%" PRIu64 ",\"q3\":%"
-           PRIu64 ",\"p99\":%" PRIu64 "}", name, values[count / 2],
-           values[count / 4], values[count * 3 / 4],
-           values[count * 99 / 100]);
-}
-
 int main(int argc, char **argv)
 {
     static const Option options[] = {
@@ -154,8 +139,8 @@ int main(int argc, char **argv)
     json_number("transfers", count * common.hosts);
     json_number("ns", took);
     json_number("wrong", wrong);
-    report("first-access-ns", first);
-    report("block-ns", whole);
+    json_quartiles("first-access-ns", first, count);
+    json_quartiles("block-ns", whole, count);
     rendezvous("checked");
     return json_end(!wrong);
 }
