@@ -7,31 +7,37 @@
 #include "qemu/osdep.h"
 #include "gfam-internal.h"
 
+static bool is_open(GFAMTrap *t, hwaddr addr)
+{
+    if (!t->open) {
+        eca_refuse(t->gfam->eca, t->gfam->gfam, t->dpa + addr);
+    }
+    return t->open;
+}
+
 static MemTxResult trap_read(void *opaque, hwaddr addr, uint64_t *data,
                              unsigned size, MemTxAttrs attrs)
 {
     GFAMTrap *t = opaque;
-    CXLGFAM *s = t->gfam;
 
-    if (!t->open) {
-        eca_refuse(s->eca, s->gfam, t->dpa + addr);
+    if (!is_open(t, addr)) {
         *data = MAKE_64BIT_MASK(0, size * 8);
         return MEMTX_ERROR;
     }
-    return eca_read(s->eca, s->gfam, t->dpa + addr, data, size, attrs);
+    return eca_read(t->gfam->eca, t->gfam->gfam, t->dpa + addr, data, size,
+                    attrs);
 }
 
 static MemTxResult trap_write(void *opaque, hwaddr addr, uint64_t data,
                               unsigned size, MemTxAttrs attrs)
 {
     GFAMTrap *t = opaque;
-    CXLGFAM *s = t->gfam;
 
-    if (!t->open) {
-        eca_refuse(s->eca, s->gfam, t->dpa + addr);
+    if (!is_open(t, addr)) {
         return MEMTX_ERROR;
     }
-    return eca_write(s->eca, s->gfam, t->dpa + addr, data, size, attrs);
+    return eca_write(t->gfam->eca, t->gfam->gfam, t->dpa + addr, data, size,
+                     attrs);
 }
 
 static const MemoryRegionOps trap_ops = {
