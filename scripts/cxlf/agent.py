@@ -15,6 +15,10 @@ import time
 from . import ui
 
 
+# Seconds until a request to synchronise is made once more.
+SYNC_AGAIN = 3
+
+
 class AgentError(ui.UserError):
     """The guest agent does not answer, or refuses."""
 
@@ -53,17 +57,31 @@ class Agent:
                                      "another request") from None
                 time.sleep(0.005)
 
-    def _exchange(self, link, limit, command, arguments):
+    def _synchronise(self, link, limit):
+        """Wait until the agent hears this connection, and no older one.
+
+        While it opens its port again, after the connection before this one
+        has ended, what is sent to it may be lost.
+        """
         token = random.getrandbits(31)
-        # 0xff makes the agent drop what it holds of an earlier request.
-        self._send(link, "guest-sync-delimited", {"id": token}, b"\xff")
         data = b""
         while True:
-            data, answer = self._receive(link, limit, data)
-            if answer.get("return") == token:
-                break
+            # 0xff makes the agent drop what it holds of an earlier request.
+            self._send(link, "guest-sync-delimited", {"id": token}, b"\xff")
+            again = min(time.monotonic() + SYNC_AGAIN, limit)
+            try:
+                while True:
+                    data, answer = self._receive(link, again, data)
+                    if answer.get("return") == token:
+                        return
+            except TimeoutError:
+                if again == limit:
+                    raise
+
+    def _exchange(self, link, limit, command, arguments):
+        self._synchronise(link, limit)
         self._send(link, command, arguments)
-        data, answer = self._receive(link, limit, data)
+        _, answer = self._receive(link, limit, b"")
         if "error" in answer:
             raise AgentError(f"{self.name}: {command}: "
                              + answer["error"].get("desc", "refused"))

@@ -16,8 +16,8 @@ def _import():
         built = os.path.join(qemu_source.obtain(), "python")
     if built not in sys.path:
         sys.path.append(built)
-    from qemu.qmp import legacy, QMPError
-    return legacy, QMPError
+    from qemu.qmp import ConnectError, QMPError, legacy
+    return legacy, QMPError, ConnectError
 
 
 class Monitor:
@@ -29,14 +29,26 @@ class Monitor:
     def __init__(self, path, timeout=10):
         self.path = path
         self.timeout = timeout
-        legacy, self.failure = _import()
-        self.link = legacy.QEMUMonitorProtocol(path)
+        self.legacy, self.failure, self.no_session = _import()
+        self.link = None
+
+    def _connect(self):
+        self.link = self.legacy.QEMUMonitorProtocol(self.path)
+        self.link.settimeout(self.timeout)
+        self.link.connect()
 
     def __enter__(self):
+        limit = time.monotonic() + self.timeout
         with self._named("connecting"):
-            self.link.settimeout(self.timeout)
-            self.link.connect()
-        return self
+            while True:
+                try:
+                    self._connect()
+                    return self
+                except self.no_session as error:
+                    # QEMU may send an event before the greeting is over.
+                    if not isinstance(error.exc, self.failure) or \
+                            time.monotonic() > limit:
+                        raise
 
     def __exit__(self, *_):
         with contextlib.suppress(self.failure, OSError, EOFError):

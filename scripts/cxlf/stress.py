@@ -342,19 +342,35 @@ class Command:
         self.binary = binary
         self.seed = args.seed or random.randrange(1, 1 << 31)
         self.report = {"seed": self.seed, "hosts": args.hosts,
-                       "minutes": args.minutes, "smp": args.smp}
+                       "minutes": args.minutes, "between": args.between,
+                       "smp": args.smp}
+
+    def end(self, one, well):
+        """End the cluster, or leave it to be looked at."""
+        if well or not self.args.keep or not one.mine:
+            one.give_up()
+            return
+        one.release()
+        ui.note(f"cluster '{one.name}' is left as it is, for 'cxl-cluster "
+                f"status --name {one.name}'; end it with 'down'")
 
     def go(self):
         """Boot, run, tell; True if nothing was wrong."""
         ui.note(f"--seed {self.seed} gives the same choices again")
         one = cluster.Cluster(f"stress-{os.getpid()}")
+        faults, well = [], False
         try:
             one.up(cli.config_of(self.args, name=one.name,
                                  binary=self.binary))
             faults = Stress(one, self.args.hosts, random.Random(self.seed),
-                            self.args.minutes, self.report).run()
+                            self.args.minutes, self.report,
+                            self.args.between).run()
+            well = not faults
+        except KeyboardInterrupt:
+            well = True                 # and nobody wants to look at it
+            raise
         finally:
-            one.give_up()
+            self.end(one, well)
         rows = [["", ""]]
         rows += [[name, f"{count:,.0f}"]
                  for name, count in self.report["counts"].items()]
@@ -386,8 +402,14 @@ def main():
     parser.add_argument("--minutes", type=float, default=60, metavar="N",
                         help="how long, without boots and the last check "
                         "(default 60)")
+    parser.add_argument("--between", type=float, default=BETWEEN,
+                        metavar="SECONDS", help="from kill to kill on "
+                        f"average (default {BETWEEN})")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="of all choices (default: a random one)")
+    parser.add_argument("--keep", action="store_true",
+                        help="if something is wrong, leave the cluster as it "
+                        "is, to be looked at")
     parser.add_argument("--eca-options", default="", metavar="TEXT",
                         help="as in cxl-cluster")
     parser.add_argument("--json", metavar="FILE", help="write a report there")
@@ -396,8 +418,10 @@ def main():
     args = parser.parse_args()
     if args.hosts < 2:
         raise ui.UserError(f"--hosts {args.hosts}: accepts 2 and more")
-    if not 0 < args.minutes <= 10000:
-        raise ui.UserError(f"--minutes {args.minutes:g}: accepts up to 10000")
+    for name in ("minutes", "between"):
+        if not 0 < getattr(args, name) <= 10000:
+            raise ui.UserError(f"--{name} {getattr(args, name):g}: accepts "
+                               "up to 10000")
     machine.Config(hosts=args.hosts, smp=args.smp, leaves=args.leaves,
                    binary="/bin/true").check()
     binary = args.qemu or build.everything()
