@@ -162,22 +162,23 @@ void pager_forget_sleepers(ECAPager *p, const Request *r)
     }
 }
 
-/* A page that is held all the time was used: map it again, and count. */
-static void end_sample(ECAPager *p, uint32_t gfam, uint64_t dpa, bool write)
+/*
+ * A page that is held is not there, or was not when somebody used it: it was
+ * sampled, this host's kernel has swapped it out, or it was on its way.
+ */
+static void map_again(ECAPager *p, uint32_t gfam, uint64_t dpa, bool write)
 {
-    Device *d = &p->device[gfam];
     ECAPage *page = pager_page_of(p, gfam, dpa);
-    int ret = eca_uffd_map(&p->uffd, d->front + dpa, CXLF_PAGE,
-                           page->held == CXLF_HELD_OWNED);
+    Run run = {
+        .what = RUN_MAP, .gfam = gfam, .dpa = dpa, .end = dpa + CXLF_PAGE,
+        .writable = page->held == CXLF_HELD_OWNED,
+    };
 
-    page->sampled = false;
-    if (ret < 0) {
-        Run run = { .gfam = gfam, .dpa = dpa, .end = dpa + CXLF_PAGE };
-
-        pager_give_back(p, &run);
-        return;
+    if (page->sampled) {
+        eca_hot_touch(p->eca, gfam, dpa, write);
     }
-    eca_hot_touch(p->eca, gfam, dpa, write);
+    page->sampled = page->exists = false;
+    pager_change(p, &run);
 }
 
 static void sample_device(ECAPager *p, uint32_t gfam)
@@ -272,7 +273,7 @@ void pager_take_fault(ECAPager *p, const ECAFault *f)
     trace_eca_fault(p->host, gfam, dpa, f->write, page->held);
     if (page->sampled && !qatomic_read(&p->lost) &&
         pager_is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
-        end_sample(p, gfam, dpa, f->write);
+        map_again(p, gfam, dpa, f->write);
         return;
     }
     pager_count(p, gfam, dpa, CXLF_PAGE_FAULT, 1);
@@ -284,9 +285,12 @@ void pager_take_fault(ECAPager *p, const ECAFault *f)
     if (!page->failed && pager_soft_fault(p, gfam, dpa, f)) {
         return;
     }
-    if (page->failed || pager_is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
-        /* It came while this was on its way. */
+    if (page->failed) {
         eca_uffd_wake(&p->uffd, f->address, CXLF_PAGE);
+        return;
+    }
+    if (pager_is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
+        map_again(p, gfam, dpa, f->write);
         return;
     }
     if (cxl_fabric_is_reserved(p->fabric, gfam, dpa)) {

@@ -137,7 +137,7 @@ static bool make_exist(Device *d, uint64_t dpa, uint64_t end)
 }
 
 /* What could not be mapped is given back, and its accesses fail. */
-void pager_give_back(ECAPager *p, const Run *run)
+static void give_back(ECAPager *p, const Run *run)
 {
     for (uint64_t dpa = run->dpa; dpa < run->end; dpa += CXLF_PAGE) {
         struct cxlf_move m;
@@ -151,37 +151,28 @@ void pager_give_back(ECAPager *p, const Run *run)
     }
 }
 
-void pager_flush_run(ECAPager *p)
+void pager_change(ECAPager *p, const Run *run)
 {
-    Run run = p->run;
-    Device *d = &p->device[run.gfam];
+    Device *d = &p->device[run->gfam];
+    uint8_t *at = d->front + run->dpa;
+    uint64_t size = run->end - run->dpa;
     int ret = 0;
 
-    p->run.what = RUN_NONE;
-    if (run.what == RUN_NONE) {
-        return;
-    }
-    trace_eca_run(p->host, run.what, run.writable, run.gfam, run.dpa,
-                  run.end - run.dpa);
-    if (run.what == RUN_MAP || run.what == RUN_UNPROTECT) {
-        /* Before who waits for it can look. */
-        pager_count(p, run.gfam, run.dpa, CXLF_PAGE_MAPPED,
-                    (run.end - run.dpa) / CXLF_PAGE);
-    }
-    switch (run.what) {
+    trace_eca_run(p->host, run->what, run->writable, run->gfam, run->dpa,
+                  size);
+    switch (run->what) {
     case RUN_MAP:
-        ret = !make_exist(d, run.dpa, run.end) ? -ENOMEM :
-              eca_uffd_map(&p->uffd, d->front + run.dpa, run.end - run.dpa,
-                           run.writable);
+        ret = !make_exist(d, run->dpa, run->end) ? -ENOMEM :
+              eca_uffd_map(&p->uffd, at, size, run->writable);
         break;
     case RUN_UNPROTECT:
     case RUN_PROTECT:
-        ret = eca_uffd_protect(&p->uffd, d->front + run.dpa,
-                               run.end - run.dpa, run.what == RUN_UNPROTECT);
+        ret = eca_uffd_protect(&p->uffd, at, size,
+                               run->what == RUN_UNPROTECT);
         break;
     case RUN_ZAP:
-        eca_uffd_zap(d->front + run.dpa, run.end - run.dpa);
-        pager_ask_to_drop_code(p, run.gfam, run.dpa, run.end - run.dpa);
+        eca_uffd_zap(at, size);
+        pager_ask_to_drop_code(p, run->gfam, run->dpa, size);
         break;
     default:
         g_assert_not_reached();
@@ -189,8 +180,24 @@ void pager_flush_run(ECAPager *p)
     if (ret < 0) {
         error_report_once("dpu-eca: cannot change the mapping of a page: %s",
                           strerror(-ret));
-        pager_give_back(p, &run);
+        give_back(p, run);
     }
+}
+
+void pager_flush_run(ECAPager *p)
+{
+    Run run = p->run;
+
+    p->run.what = RUN_NONE;
+    if (run.what == RUN_NONE) {
+        return;
+    }
+    if (run.what == RUN_MAP || run.what == RUN_UNPROTECT) {
+        /* Before who waits for it can look. */
+        pager_count(p, run.gfam, run.dpa, CXLF_PAGE_MAPPED,
+                    (run.end - run.dpa) / CXLF_PAGE);
+    }
+    pager_change(p, &run);
 }
 
 static void extend_run(ECAPager *p, int what, uint32_t gfam, uint64_t dpa,

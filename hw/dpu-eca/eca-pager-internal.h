@@ -210,7 +210,11 @@ void pager_drop_all_code(ECAPager *p, uint32_t gfam);
 void pager_set_view(ECAPager *p, uint32_t gfam, uint64_t dpa, ECAView view);
 void pager_flush_vcpus(void);
 void pager_show_views(ECAPager *p);
-void pager_give_back(ECAPager *p, const Run *run);
+/*
+ * pager_change: change the mapping of a run of pages, at once; pager_flush_run
+ * does it with those that have gathered.
+ */
+void pager_change(ECAPager *p, const Run *run);
 void pager_flush_run(ECAPager *p);
 void pager_io_map(void *opaque, uint32_t gfam, uint64_t dpa, bool writable);
 void pager_io_zap(void *opaque, uint32_t gfam, uint64_t dpa);

@@ -119,6 +119,67 @@ static void test_move(void)
     stop(f);
 }
 
+/* The memory of device 0, as its owner has it. */
+static int open_memory(CxlfFabric *f)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd",
+                                              qtest_pid(f->owner));
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    int fd = -1;
+
+    while (fd < 0 && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autofree char *link = g_file_read_link(path, NULL);
+
+        if (link && g_str_has_prefix(link, "/memfd:cxlf-gfam0")) {
+            fd = open(path, O_RDWR);
+        }
+    }
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/*
+ * A host's kernel may take a page that the host holds out of its mapping, as
+ * when it is swapped out; here because it is punched out of the file, and
+ * then written again or not.
+ */
+static void test_dropped(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
+    CxlfRegion *a = &f->r[0], *b = &f->r[1];
+    int fd = open_memory(f);
+    uint64_t value = 5;
+
+    cxlf_store(a, BULK, 1, 8);
+    cxlf_store(a, BULK + 4 * CXLF_PAGE, 2, 8);
+    cxlf_load(b, BULK + 4 * CXLF_PAGE, 8);      /* both hold it, to read */
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(fallocate(fd, FALLOC_FL_PUNCH_HOLE |
+                                  FALLOC_FL_KEEP_SIZE, BULK,
+                                  8 * CXLF_PAGE), ==, 0);
+        g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, 0);
+        g_assert_cmpint(fallocate(fd, FALLOC_FL_PUNCH_HOLE |
+                                  FALLOC_FL_KEEP_SIZE, BULK,
+                                  8 * CXLF_PAGE), ==, 0);
+        g_assert_cmpint(pwrite(fd, &value, 8, BULK), ==, 8);
+        g_assert_cmpint(pwrite(fd, &value, 8, BULK + 4 * CXLF_PAGE), ==, 8);
+        g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, value);
+        g_assert_cmpuint(cxlf_load(a, BULK + 4 * CXLF_PAGE, 8), ==, value);
+        g_assert_cmpuint(cxlf_load(b, BULK + 4 * CXLF_PAGE, 8), ==, value);
+        cxlf_store(a, BULK, 7, 8);
+        g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, 7);
+    }
+    /* It still is nobody else's to write, and goes when it is wanted. */
+    cxlf_store(a, BULK + 4 * CXLF_PAGE, 8, 8);
+    g_assert_cmpuint(cxlf_load(b, BULK + 4 * CXLF_PAGE, 8), ==, 8);
+    cxlf_store(b, BULK, 9, 8);
+    g_assert_cmpuint(cxlf_load(a, BULK, 8), ==, 9);
+    close(fd);
+    stop(f);
+}
+
 static void test_shared(void)
 {
     CxlfFabric *f = cxlf_fabric_start(2, "", "");
@@ -878,6 +939,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/cxlf/pages/move", test_move);
     qtest_add_func("/cxlf/pages/shared", test_shared);
+    qtest_add_func("/cxlf/pages/dropped", test_dropped);
     qtest_add_func("/cxlf/pages/first-read", test_first_read);
     qtest_add_func("/cxlf/pages/sequential", test_sequential);
     qtest_add_func("/cxlf/pages/scattered", test_scattered);
