@@ -138,7 +138,7 @@ static void look_at_want(ECACopies *c, ECACopy *copy)
     copy->owed |= BIT_ULL(line);
     if (!QTAILQ_IN_USE(copy, next_debtor)) {
         copy->reader = CXLF_COPY_WANT_HOST(now);
-        copy->owed_us = eca_copy_now_us() + UNFLUSHED_US;
+        copy->owed_us = eca_copy_now_us(c) + UNFLUSHED_US;
         QTAILQ_INSERT_TAIL(&c->debtors, copy, next_debtor);
     }
 }
@@ -215,7 +215,7 @@ static void watch(ECACopies *c, int64_t now)
 
 int64_t eca_copies_tick(ECACopies *c)
 {
-    int64_t now = eca_copy_now_us();
+    int64_t now = eca_copy_now_us(c);
 
     if (QTAILQ_EMPTY(&c->copies)) {
         return -1;

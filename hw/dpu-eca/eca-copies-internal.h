@@ -62,9 +62,9 @@ struct ECACopies {
     int64_t due_us;
 };
 
-static inline int64_t eca_copy_now_us(void)
+static inline int64_t eca_copy_now_us(ECACopies *c)
 {
-    return get_clock() / 1000;
+    return c->io->now_us(c->io->opaque);
 }
 
 static inline void eca_copy_count(ECACopies *c, enum cxlf_counter counter,

@@ -272,7 +272,7 @@ int eca_copies_fault(ECACopies *c, const ECAFault *fault)
     }
     if (ret == 0) {
         copy->mapped = true;
-        copy->watch_us = eca_copy_now_us() + copy->pause_us;
+        copy->watch_us = eca_copy_now_us(c) + copy->pause_us;
         copy->served = fault->thread;
         copy->served_line = line;
         copy->served_ns = now_ns;

@@ -55,6 +55,8 @@ typedef struct ECACopiesIO {
     uint32_t *(*wants)(void *opaque, unsigned host);
     /* What the host sees there changes without a store of its own. */
     void (*changed)(void *opaque, uint64_t offset, uint64_t size);
+    /* A clock, in microseconds. */
+    int64_t (*now_us)(void *opaque);
 } ECACopiesIO;
 
 typedef struct ECACopies ECACopies;

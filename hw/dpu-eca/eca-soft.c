@@ -137,6 +137,11 @@ static uint32_t *io_wants(void *opaque, unsigned host)
            ->wants;
 }
 
+static int64_t io_now_us(void *opaque)
+{
+    return get_clock() / 1000;
+}
+
 static void io_changed(void *opaque, uint64_t offset, uint64_t size)
 {
     Device *d = opaque;
@@ -347,6 +352,7 @@ ECASoft *eca_soft_new(CXLFabric *fabric, uint32_t host, ECAUffd *uffd,
         d->io = (ECACopiesIO) {
             .opaque = d, .conflict = io_conflict, .count = io_count,
             .record = io_record, .wants = io_wants, .changed = io_changed,
+            .now_us = io_now_us,
         };
     }
     /* Before it looks at the mode: whoever changes that does the reverse. */

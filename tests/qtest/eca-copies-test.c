@@ -2,7 +2,8 @@
  * Test of private copies: several hosts' copies of one memory, no QEMU
  *
  * Each host has a thread that serves its faults, as an agent does, and the
- * test's own thread makes the accesses of all.
+ * test's own thread makes the accesses of all.  Time passes only when a test
+ * says so, unless it goes live.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -19,6 +20,7 @@
 #define SIZE    (PAGES * CXLF_PAGE)
 #define HOSTS   3
 #define WORDS   (SIZE / 8)
+#define TICK_US 2000
 
 typedef struct Host {
     unsigned number;
@@ -41,6 +43,8 @@ static uint64_t *flushes;
 static volatile uint64_t *home;         /* what agents write to */
 static int home_fd;
 static Host host[HOSTS];
+static bool live;                       /* time passes by itself */
+static int64_t clock_us;
 
 /* A host's agent */
 
@@ -61,6 +65,12 @@ static void on_count(void *opaque, enum cxlf_counter counter,
 
 static void on_changed(void *opaque, uint64_t offset, uint64_t size)
 {
+}
+
+static int64_t on_now_us(void *opaque)
+{
+    return qatomic_read(&live) ? get_clock() / 1000 :
+           qatomic_read(&clock_us);
 }
 
 static struct cxlf_copy_page *on_record(void *opaque, uint64_t offset)
@@ -100,7 +110,7 @@ static void *agent(void *opaque)
                             eca_uffd_map(&h->uffd, fault.address, CXLF_PAGE,
                                          true), ==, 0);
         }
-        if (h->copies && !qatomic_read(&h->quiet)) {
+        if (h->copies && qatomic_read(&live) && !qatomic_read(&h->quiet)) {
             eca_copies_tick(h->copies);
         }
     }
@@ -188,8 +198,25 @@ static void invalidate(Host *h, uint64_t offset, uint64_t length)
     command(h, offset, length, false, true);
 }
 
+static void do_tick(Host *h)
+{
+    eca_copies_tick(h->copies);
+}
+
+/* Let time pass, and all agents look at their copies. */
+static void pass(unsigned us)
+{
+    for (unsigned past = 0; past < us; past += TICK_US) {
+        qatomic_set(&clock_us, clock_us + TICK_US);
+        for (unsigned i = 0; i < HOSTS; i++) {
+            run(&host[i], do_tick);
+        }
+    }
+}
+
 static void setup(void)
 {
+    qatomic_set(&live, false);
     home_fd = qemu_memfd_create("home", SIZE, false, 0, 0, &error_abort);
     home = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, home_fd, 0);
     records = g_new0(struct cxlf_copy_page, PAGES);
@@ -199,7 +226,7 @@ static void setup(void)
 
         *h = (Host) { .number = i };
         h->io = (ECACopiesIO) { h, on_conflict, on_count, on_record,
-                                 on_wants, on_changed };
+                                 on_wants, on_changed, on_now_us };
         h->conflicts = g_array_new(false, false, sizeof(ECAConflict));
         g_assert_true(eca_uffd_open(&h->uffd, false, &error_abort));
         h->front = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -279,8 +306,8 @@ static void check_last(Host *h, ECAConflictKind kind,
 
 static void wait_reported(Host *h, ECAConflictKind kind, unsigned n)
 {
-    for (unsigned i = 0; i < 5000 && reported(h, kind) < n; i++) {
-        g_usleep(1000);
+    for (unsigned i = 0; i < 500 && reported(h, kind) < n; i++) {
+        pass(TICK_US);
     }
     g_assert_cmpuint(reported(h, kind), ==, n);
 }
@@ -304,7 +331,6 @@ static void test_private(void)
     g_assert_cmpuint(flush(A, 0, SIZE), ==, 0);
     g_assert_cmpuint(home[5], ==, 8);
     g_assert_cmpuint(home[6], ==, 9);
-    qatomic_set(&B->quiet, true);
     g_assert_cmpuint(B->front[5], ==, 7);
     invalidate(B, 40, 1);
     g_assert_cmpuint(B->front[5], ==, 8);
@@ -370,15 +396,15 @@ static void test_stale(void)
     wait_reported(B, ECA_CONFLICT_OVERLAP, 1);
     check_last(B, ECA_CONFLICT_OVERLAP, ECA_COPY_AUDIT, 0, at);
     g_assert_cmpuint(errors(B), ==, 0);
-    g_usleep(10000);
+    pass(10000);
     /* Another line of the page is no conflict. */
     g_assert_cmpuint(B->front[at / 8 + 8], ==, 0);
-    g_usleep(30000);
+    pass(30000);
     g_assert_cmpuint(errors(B), ==, 0);
     g_assert_cmpuint(B->front[at / 8 + 1], ==, 0);
     g_assert_cmpuint(B->front[at / 8], ==, 0);
     check_last(B, ECA_CONFLICT_STALE, ECA_COPY_LOAD, 0, at);
-    g_usleep(10000);
+    pass(10000);
     g_assert_cmpuint(B->front[at / 8], ==, 0);
     g_assert_cmpuint(errors(B), ==, 1);
     /* A new epoch; now C writes, and B stores. */
@@ -387,7 +413,7 @@ static void test_stale(void)
     C->front[at / 8] = 2;
     flush(C, at, 8);
     wait_reported(B, ECA_CONFLICT_OVERLAP, 2);
-    g_usleep(10000);
+    pass(10000);
     B->front[at / 8 + 1] = 7;
     check_last(B, ECA_CONFLICT_STALE, ECA_COPY_STORE, 2, at);
     flush(B, at, 8);
@@ -404,11 +430,11 @@ static void test_unflushed(void)
     /* Before A writes, or another line of its page, is no conflict. */
     g_assert_cmpuint(B->front[0], ==, 0);
     g_assert_cmpuint(B->front[512 + 8], ==, 0);
-    g_usleep(10000);
+    pass(10000);
     A->front[0] = 1;
     A->front[512] = 1;
     g_assert_cmpuint(C->front[512 + 16], ==, 0);
-    g_usleep(300000);
+    pass(300000);
     g_assert_cmpuint(errors(A) + errors(B) + errors(C), ==, 0);
     invalidate(B, 0, 64);
     g_assert_cmpuint(B->front[0], ==, 0);
@@ -421,16 +447,16 @@ static void test_unflushed(void)
     /* Copied in before it was written, in a page that was written. */
     A->front[1536] = 1;
     g_assert_cmpuint(B->front[1536 + 8], ==, 0);
-    g_usleep(10000);
+    pass(10000);
     A->front[1536 + 8] = 1;
-    g_usleep(300000);
+    pass(300000);
     g_assert_cmpuint(errors(A), ==, 2);
     /* In time. */
     A->front[1024] = 1;
     g_assert_cmpuint(B->front[1024], ==, 0);
-    g_usleep(10000);
+    pass(10000);
     flush(A, 0, SIZE);
-    g_usleep(300000);
+    pass(300000);
     g_assert_cmpuint(errors(A), ==, 2);
     teardown();
 }
@@ -444,7 +470,7 @@ static void test_false_sharing(void)
         B->front[8] = i;
         g_assert_cmpuint(flush(A, 0, 64), ==, 1);
         g_assert_cmpuint(flush(B, 64, 64), ==, 1);
-        g_usleep(i % 10 * 500);
+        pass(i % 4 * TICK_US);
     }
     g_assert_cmpuint(home[0], ==, 100);
     g_assert_cmpuint(home[8], ==, 100);
@@ -481,6 +507,7 @@ static void test_whole_lines(void)
     uint64_t last = 0;
 
     setup();
+    qatomic_set(&live, true);
     writing = true;
     qemu_thread_create(&thread, "writer", write_lines, NULL,
                        QEMU_THREAD_JOINABLE);
@@ -557,6 +584,7 @@ static void test_whole_lines_fast(void)
     QemuThread storer, flusher;
 
     setup();
+    qatomic_set(&live, true);
     A->front[0] = 1;
     (void)B->front[64];
     qatomic_set(&A->quiet, true);
@@ -641,6 +669,7 @@ static void test_mode_load(void)
     QemuThread thread[USERS];
 
     setup();
+    qatomic_set(&live, true);
     writing = true;
     for (uintptr_t i = 0; i < USERS; i++) {
         qemu_thread_create(&thread[i], "user", use_front, (void *)i,
@@ -791,6 +820,7 @@ static void test_random(void)
     uint64_t next = 1;
 
     setup();
+    qatomic_set(&live, true);
     memset(&model, 0, sizeof(model));
     for (unsigned n = 0; n < 30000; n++) {
         unsigned h = g_test_rand_int_range(0, HOSTS);
