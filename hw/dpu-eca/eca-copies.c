@@ -17,7 +17,8 @@
 
 /* How long a line may be half written: its writer may have died. */
 #define SPINS           64
-#define YIELDS          1000
+#define NAPS            1000    /* 0.1 s at least */
+#define NAP_US          100
 /* A thread that has run for so long has made its access. */
 #define SAME_ACCESS_NS  30000
 
@@ -43,15 +44,18 @@ bool eca_copy_load_cached(const uint64_t *from, uint64_t *to)
     return tries < SPINS;
 }
 
-/* Whether to look again at a line that is half written. */
+/*
+ * Whether to look again at a line that is half written.  Its writer may have
+ * to wait for a processor, but may be dead as well.
+ */
 static bool be_patient(unsigned *tries)
 {
     if (++*tries < SPINS) {
         cpu_relax();
     } else {
-        sched_yield();
+        g_usleep(NAP_US);
     }
-    return *tries < SPINS + YIELDS;
+    return *tries < SPINS + NAPS;
 }
 
 /* Read a line of the home; returns its record. */

@@ -85,10 +85,20 @@ static uint32_t *on_wants(void *opaque, unsigned number)
     return &wants[number];
 }
 
+static void serve_faults(Host *h)
+{
+    ECAFault fault;
+
+    while (eca_uffd_next(&h->uffd, &fault)) {
+        g_assert_cmpint(h->copies ? eca_copies_fault(h->copies, &fault) :
+                        eca_uffd_map(&h->uffd, fault.address, CXLF_PAGE,
+                                     true), ==, 0);
+    }
+}
+
 static void *agent(void *opaque)
 {
     Host *h = opaque;
-    ECAFault fault;
     void (*work)(Host *h);
 
     while (!qatomic_read(&h->stop)) {
@@ -105,11 +115,7 @@ static void *agent(void *opaque)
             work(h);
             qemu_event_set(&h->done);
         }
-        while (eca_uffd_next(&h->uffd, &fault)) {
-            g_assert_cmpint(h->copies ? eca_copies_fault(h->copies, &fault) :
-                            eca_uffd_map(&h->uffd, fault.address, CXLF_PAGE,
-                                         true), ==, 0);
-        }
+        serve_faults(h);
         if (h->copies && qatomic_read(&live) && !qatomic_read(&h->quiet)) {
             eca_copies_tick(h->copies);
         }
@@ -538,6 +544,7 @@ static void do_flushes(Host *h)
 {
     while (qatomic_read(&writing)) {
         eca_copies_command(h->copies, 0, 64, true, false);
+        serve_faults(h);        /* of a line that had to be held still */
     }
 }
 
