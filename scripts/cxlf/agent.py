@@ -58,7 +58,7 @@ class Agent:
                 time.sleep(0.005)
 
     def _synchronise(self, link, limit):
-        """Wait until the agent hears this connection, and no older one.
+        """Wait until the agent hears this connection; the request's token.
 
         While it opens its port again, after the connection before this one
         has ended, what is sent to it may be lost.
@@ -73,15 +73,18 @@ class Agent:
                 while True:
                     data, answer = self._receive(link, again, data)
                     if answer.get("return") == token:
-                        return
+                        return token, data
             except TimeoutError:
                 if again == limit:
                     raise
 
     def _exchange(self, link, limit, command, arguments):
-        self._synchronise(link, limit)
+        token, data = self._synchronise(link, limit)
         self._send(link, command, arguments)
-        _, answer = self._receive(link, limit, b"")
+        answer = {"return": token}
+        while answer.get("return") == token:
+            # What was asked twice may be answered twice.
+            data, answer = self._receive(link, limit, data)
         if "error" in answer:
             raise AgentError(f"{self.name}: {command}: "
                              + answer["error"].get("desc", "refused"))
