@@ -12,7 +12,6 @@
 
 #include "qemu/atomic.h"
 #include "qemu/queue.h"
-#include "qemu/timer.h"
 #include "eca-copies.h"
 
 #define ECA_COPY_WORDS  (CXLF_LINE / 8)

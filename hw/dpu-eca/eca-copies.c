@@ -13,6 +13,7 @@
 #include "qemu/bitops.h"
 #include "qemu/memfd.h"
 #include "qemu/processor.h"
+#include "qemu/timer.h"
 #include "eca-copies-internal.h"
 
 /* How long a line may be half written: its writer may have died. */

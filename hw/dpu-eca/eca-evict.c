@@ -9,7 +9,6 @@
  */
 #include "qemu/osdep.h"
 #include "eca-pager-internal.h"
-#include "trace.h"
 
 void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa)
 {

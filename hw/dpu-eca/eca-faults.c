@@ -151,12 +151,13 @@ void pager_restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa)
     page->failed = false;
 }
 
-void pager_forget_sleepers(ECAPager *p, const Request *r)
+void pager_forget_sleepers(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                           uint64_t end)
 {
     for (unsigned i = p->sleepers->len; i-- > 0;) {
         Sleeper *s = &g_array_index(p->sleepers, Sleeper, i);
 
-        if (pager_overlap(r, s->gfam, s->dpa, CXLF_PAGE)) {
+        if (s->gfam == gfam && s->dpa >= dpa && s->dpa < end) {
             g_array_remove_index_fast(p->sleepers, i);
         }
     }

@@ -6,7 +6,6 @@
  */
 #include "qemu/osdep.h"
 #include "eca-pager-internal.h"
-#include "trace.h"
 
 void pager_soft_switched(void *opaque, uint32_t gfam)
 {
@@ -19,13 +18,7 @@ void pager_soft_switched(void *opaque, uint32_t gfam)
         pager_set_view(p, gfam, dpa, ECA_VIEW_DIRECT);
         dpa += CXLF_PAGE;
     }
-    for (unsigned i = p->sleepers->len; i-- > 0;) {
-        Sleeper *s = &g_array_index(p->sleepers, Sleeper, i);
-
-        if (s->gfam == gfam && s->dpa >= hot) {
-            g_array_remove_index_fast(p->sleepers, i);
-        }
-    }
+    pager_forget_sleepers(p, gfam, hot, p->device[gfam].size);
     pager_ask_to_drop_code(p, gfam, hot, p->device[gfam].size - hot);
 }
 

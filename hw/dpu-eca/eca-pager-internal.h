@@ -243,7 +243,8 @@ void pager_fail_sleepers(ECAPager *p, uint32_t gfam, uint64_t dpa);
 void pager_look_at_failing(ECAPager *p);
 void pager_forget_failing(ECAPager *p, uint32_t gfam, uint64_t dpa);
 void pager_restore_page(ECAPager *p, uint32_t gfam, uint64_t dpa);
-void pager_forget_sleepers(ECAPager *p, const Request *r);
+void pager_forget_sleepers(ECAPager *p, uint32_t gfam, uint64_t dpa,
+                           uint64_t end);
 void pager_sample_pages(ECAPager *p);
 void pager_take_fault(ECAPager *p, const ECAFault *f);
 void pager_park_sleepers(ECAPager *p);

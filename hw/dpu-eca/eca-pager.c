@@ -12,15 +12,11 @@
 #include <poll.h>
 #include "block/aio.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "system/kvm.h"
-#include "eca-fail.h"
 #include "eca-pager-internal.h"
 #include "eca-park.h"
-#include "eca-tcg.h"
-#include "trace.h"
 
 static void do_work(ECAPager *p)
 {

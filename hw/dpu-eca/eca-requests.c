@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "eca-pager-internal.h"
 #include "trace.h"
 
@@ -23,7 +22,7 @@ void pager_end_request(ECAPager *p, Request *r)
         }
         page->asked = page->unmapped = page->waited = false;
     }
-    pager_forget_sleepers(p, r);
+    pager_forget_sleepers(p, r->gfam, r->dpa, r->end);
     QTAILQ_REMOVE(&p->requests, r, next);
     g_free(r);
     WITH_QEMU_LOCK_GUARD(&p->lock) {

@@ -10,6 +10,7 @@
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "cxlf/copies.h"
 #include "eca-copies.h"
 #include "eca-soft.h"

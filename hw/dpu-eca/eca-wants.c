@@ -5,9 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "eca-pager-internal.h"
-#include "trace.h"
 
 static void sweep_promoted(ECAPager *p)
 {

@@ -14,6 +14,7 @@
 #include "qemu/event_notifier.h"
 #include "qemu/memfd.h"
 #include "qemu/thread.h"
+#include "qemu/timer.h"
 #include "../../hw/dpu-eca/eca-copies-internal.h"
 
 #define PAGES   16
