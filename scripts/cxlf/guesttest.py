@@ -99,7 +99,7 @@ class Bench:
         if bulk:
             options += ("--dev", "/dev/cxlf/bulk", "--offset", BULK_OFFSET)
         with self.test(name + (" in BULK" if bulk else "")) as wrong:
-            before, moved = self.one.counters(), 0
+            before = self.one.counters()
             for growth in (1, 4, 16):
                 done = self.programs.run(self.one, hosts, program,
                                          *_grown(options, growth))

@@ -358,7 +358,7 @@ class Command:
         """Boot, run, tell; True if nothing was wrong."""
         ui.note(f"--seed {self.seed} gives the same choices again")
         one = cluster.Cluster(f"stress-{os.getpid()}")
-        faults, well = [], False
+        well = False
         try:
             one.up(cli.config_of(self.args, name=one.name,
                                  binary=self.binary))
