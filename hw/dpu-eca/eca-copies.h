@@ -57,6 +57,8 @@ typedef struct ECACopiesIO {
     void (*changed)(void *opaque, uint64_t offset, uint64_t size);
     /* A clock, in microseconds. */
     int64_t (*now_us)(void *opaque);
+    /* How long a thread has run in all, in nanoseconds; -1: nobody knows. */
+    int64_t (*thread_ns)(void *opaque, uint32_t thread);
 } ECACopiesIO;
 
 typedef struct ECACopies ECACopies;

@@ -143,6 +143,11 @@ static int64_t io_now_us(void *opaque)
     return get_clock() / 1000;
 }
 
+static int64_t io_thread_ns(void *opaque, uint32_t thread)
+{
+    return eca_uffd_thread_ns(thread);
+}
+
 static void io_changed(void *opaque, uint64_t offset, uint64_t size)
 {
     Device *d = opaque;
@@ -353,7 +358,7 @@ ECASoft *eca_soft_new(CXLFabric *fabric, uint32_t host, ECAUffd *uffd,
         d->io = (ECACopiesIO) {
             .opaque = d, .conflict = io_conflict, .count = io_count,
             .record = io_record, .wants = io_wants, .changed = io_changed,
-            .now_us = io_now_us,
+            .now_us = io_now_us, .thread_ns = io_thread_ns,
         };
     }
     /* Before it looks at the mode: whoever changes that does the reverse. */

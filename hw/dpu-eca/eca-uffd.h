@@ -73,4 +73,7 @@ void eca_uffd_zap(void *at, size_t size);
 /* eca_uffd_next: the next fault; false if none waits.  Never blocks. */
 bool eca_uffd_next(ECAUffd *u, ECAFault *fault);
 
+/* How long the thread of a fault has run in all; -1: nobody knows. */
+int64_t eca_uffd_thread_ns(uint32_t thread);
+
 #endif /* HW_DPU_ECA_UFFD_H */

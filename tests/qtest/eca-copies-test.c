@@ -45,7 +45,8 @@ static volatile uint64_t *home;         /* what agents write to */
 static int home_fd;
 static Host host[HOSTS];
 static bool live;                       /* time passes by itself */
-static int64_t clock_us;
+static int64_t clock_us, ran_us;         /* while threads are not held up */
+static bool held_up;
 
 /* A host's agent */
 
@@ -72,6 +73,13 @@ static int64_t on_now_us(void *opaque)
 {
     return qatomic_read(&live) ? get_clock() / 1000 :
            qatomic_read(&clock_us);
+}
+
+/* Threads run all the time, but for those that are held up. */
+static int64_t on_thread_ns(void *opaque, uint32_t thread)
+{
+    return qatomic_read(&live) ? eca_uffd_thread_ns(thread) :
+           qatomic_read(&ran_us) * 1000;
 }
 
 static struct cxlf_copy_page *on_record(void *opaque, uint64_t offset)
@@ -215,6 +223,7 @@ static void pass(unsigned us)
 {
     for (unsigned past = 0; past < us; past += TICK_US) {
         qatomic_set(&clock_us, clock_us + TICK_US);
+        qatomic_set(&ran_us, ran_us + (held_up ? 1 : TICK_US));
         for (unsigned i = 0; i < HOSTS; i++) {
             run(&host[i], do_tick);
         }
@@ -233,7 +242,8 @@ static void setup(void)
 
         *h = (Host) { .number = i };
         h->io = (ECACopiesIO) { h, on_conflict, on_count, on_record,
-                                 on_wants, on_changed, on_now_us };
+                                 on_wants, on_changed, on_now_us,
+                                 on_thread_ns };
         h->conflicts = g_array_new(false, false, sizeof(ECAConflict));
         g_assert_true(eca_uffd_open(&h->uffd, false, &error_abort));
         h->front = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -427,6 +437,40 @@ static void test_stale(void)
     check_last(B, ECA_CONFLICT_WRITE_WRITE, ECA_COPY_FLUSH, 2, at);
     g_assert_cmpuint(home[at / 8], ==, 1);
     g_assert_cmpuint(errors(A) + errors(C), ==, 0);
+    teardown();
+}
+
+/*
+ * A thread gets a page, which is taken away again before the thread runs: when
+ * it asks once more that is one access, made before the other host's flush.
+ */
+static void test_held_up(void)
+{
+    setup();
+    held_up = true;
+    g_assert_cmpuint(B->front[0], ==, 0);
+    A->front[0] = 1;
+    flush(A, 0, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        pass(10000);
+        g_assert_cmpuint(B->front[0], ==, 0);
+        g_assert_cmpuint(errors(B), ==, 0);
+    }
+    /* Another line was not asked for before. */
+    A->front[8] = 1;
+    flush(A, 64, 8);
+    pass(10000);
+    g_assert_cmpuint(B->front[8], ==, 0);
+    check_last(B, ECA_CONFLICT_STALE, ECA_COPY_LOAD, 0, 64);
+    held_up = false;
+    invalidate(B, 0, 8);
+    g_assert_cmpuint(B->front[0], ==, 1);
+    A->front[0] = 2;
+    flush(A, 0, 8);
+    pass(10000);
+    g_assert_cmpuint(B->front[0], ==, 1);
+    check_last(B, ECA_CONFLICT_STALE, ECA_COPY_LOAD, 0, 0);
+    g_assert_cmpuint(errors(B), ==, 2);
     teardown();
 }
 
@@ -886,6 +930,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cxlf/copies/lost-update", test_lost_update);
     g_test_add_func("/cxlf/copies/lost", test_lost);
     g_test_add_func("/cxlf/copies/stale", test_stale);
+    g_test_add_func("/cxlf/copies/held-up", test_held_up);
     g_test_add_func("/cxlf/copies/unflushed", test_unflushed);
     g_test_add_func("/cxlf/copies/false-sharing", test_false_sharing);
     g_test_add_func("/cxlf/copies/whole-lines", test_whole_lines);
