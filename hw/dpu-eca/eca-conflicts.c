@@ -205,7 +205,8 @@ static void watch(ECACopies *c, int64_t now)
         copy = QTAILQ_FIRST(&c->suspects);
         QTAILQ_REMOVE(&c->suspects, copy, next_suspect);
         QTAILQ_INSERT_TAIL(&c->suspects, copy, next_suspect);
-        if (copy->mapped && now >= copy->watch_us) {
+        if (copy->mapped && now >= copy->watch_us &&
+            eca_copy_was_used(c, copy)) {
             eca_copy_hide(c, copy);
             copy->pause_us = MIN(copy->pause_us * 2, WATCH_MAX_US);
             hidden++;

@@ -37,6 +37,7 @@ typedef struct ECACopy {
     uint32_t served;            /* the thread whose fault was the last */
     unsigned served_line;
     int64_t served_ns;          /* of that thread's own time */
+    int64_t served_us;
     QTAILQ_ENTRY(ECACopy) next;
     QTAILQ_ENTRY(ECACopy) next_debtor;
     QTAILQ_ENTRY(ECACopy) next_suspect;
@@ -125,6 +126,9 @@ bool eca_copy_load_cached(const uint64_t *from, uint64_t *to);
 /* eca_copy_load_home: a line of the home; returns its record. */
 uint32_t eca_copy_load_home(ECACopies *c, const ECACopy *copy, unsigned line,
                             uint64_t *to);
+
+/* eca_copy_was_used: whether the access that was served last was made. */
+bool eca_copy_was_used(ECACopies *c, const ECACopy *copy);
 
 /* eca_copy_hide: the next access to the copy faults. */
 void eca_copy_hide(ECACopies *c, ECACopy *copy);

@@ -22,9 +22,12 @@
 #define NAP_US          100
 /*
  * A thread that has run for so long has made its access.  It needs some 10 us,
- * but interrupts, and the time that a hypervisor takes, may be counted as its.
+ * but interrupts, and what a hypervisor takes, may be counted as its time; so
+ * less than the long time is enough only when a while has passed as well.
  */
-#define SAME_ACCESS_NS  500000
+#define RAN_NS          30000
+#define RAN_LONG_NS     500000
+#define WHILE_US        50000
 
 static ECACopy *find(ECACopies *c, uint64_t page)
 {
@@ -220,26 +223,36 @@ static void renew(ECACopies *c, ECACopy *copy, unsigned used)
     }
 }
 
+/* Whether the thread that was served last has made its access since. */
+bool eca_copy_was_used(ECACopies *c, const ECACopy *copy)
+{
+    int64_t now_ns = c->io->thread_ns(c->io->opaque, copy->served);
+    int64_t ran_ns = now_ns - copy->served_ns;
+
+    return now_ns < 0 || ran_ns >= RAN_LONG_NS ||
+           (ran_ns >= RAN_NS &&
+            eca_copy_now_us(c) - copy->served_us >= WHILE_US);
+}
+
 /*
  * Whether this is the access that was served last: its page was taken away
  * again before the thread, which has hardly run since, could make it.
  */
-static bool is_same_access(const ECACopy *copy, const ECAFault *fault,
-                           int64_t now_ns)
+static bool is_same_access(ECACopies *c, const ECACopy *copy,
+                           const ECAFault *fault)
 {
-    return fault->thread == copy->served && now_ns >= 0 &&
+    return fault->thread == copy->served &&
            fault->offset / CXLF_LINE == copy->served_line &&
-           now_ns - copy->served_ns < SAME_ACCESS_NS;
+           !eca_copy_was_used(c, copy);
 }
 
 int eca_copies_fault(ECACopies *c, const ECAFault *fault)
 {
-    int64_t now_ns = c->io->thread_ns(c->io->opaque, fault->thread);
+    int64_t ran_ns = c->io->thread_ns(c->io->opaque, fault->thread);
     uint64_t offset = (uint8_t *)fault->address - c->front;
     uint8_t *at = fault->address;
     unsigned line = fault->offset / CXLF_LINE;
     ECACopy *copy = find(c, offset / CXLF_PAGE);
-    bool again;
     int ret;
 
     if (!copy) {
@@ -251,8 +264,7 @@ int eca_copies_fault(ECACopies *c, const ECAFault *fault)
     }
     eca_copy_look(c, copy);
     renew(c, copy, line);
-    again = is_same_access(copy, fault, now_ns);
-    if (copy->stale & BIT_ULL(line) && !again) {
+    if (copy->stale & BIT_ULL(line) && !is_same_access(c, copy, fault)) {
         eca_copy_report(c, copy, line, ECA_CONFLICT_STALE,
                         fault->write ? ECA_COPY_STORE : ECA_COPY_LOAD,
                         eca_copy_writer(qatomic_read(
@@ -269,12 +281,11 @@ int eca_copies_fault(ECACopies *c, const ECAFault *fault)
     }
     if (ret == 0) {
         copy->mapped = true;
-        copy->watch_us = eca_copy_now_us(c) + copy->pause_us;
-        if (!again) {
-            copy->served = fault->thread;
-            copy->served_line = line;
-            copy->served_ns = now_ns;
-        }
+        copy->served_us = eca_copy_now_us(c);
+        copy->watch_us = copy->served_us + copy->pause_us;
+        copy->served = fault->thread;
+        copy->served_line = line;
+        copy->served_ns = ran_ns;
     }
     return ret;
 }
