@@ -99,6 +99,23 @@ uint32_t cxl_fabric_epoch(CXLFabric *f)
     return qatomic_read(&f->table->epoch);
 }
 
+uint32_t cxl_fabric_host_life(CXLFabric *f, unsigned host)
+{
+    const struct cxlf_host *h;
+    uint32_t state, incarnation;
+
+    if (host >= f->directory.topology.hosts) {
+        return 0;
+    }
+    h = &f->table->host[host];
+    state = qatomic_load_acquire(&h->state);
+    if (state == CXLF_HOST_FREE || state == CXLF_HOST_JOINING) {
+        return 0;
+    }
+    incarnation = qatomic_read(&h->incarnation);
+    return incarnation ? incarnation : 1;
+}
+
 int cxl_fabric_gfam_fd(CXLFabric *f, uint32_t gfam)
 {
     return f->segment[CXLF_KIND_GFAM][gfam].fd;

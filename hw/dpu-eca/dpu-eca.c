@@ -153,13 +153,24 @@ static uint64_t read_counter(ECAState *s, unsigned counter)
     return sum[counter];
 }
 
+/* Of two hosts. */
+static uint64_t read_life(ECAState *s, unsigned host)
+{
+    return cxl_fabric_host_life(s->fabric, host) |
+           (uint64_t)cxl_fabric_host_life(s->fabric, host + 1) << 32;
+}
+
 static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 {
     ECAState *s = opaque;
     hwaddr aligned = addr & ~7ull;
     uint64_t value;
 
-    if (aligned >= ECA_COUNTER) {
+    if (aligned >= ECA_HOST_LIFE && aligned < ECA_HOST_LIFE_END) {
+        value = read_life(s, (aligned - ECA_HOST_LIFE) / 4);
+    } else if (aligned >= ECA_COUNTER_END) {
+        value = 0;
+    } else if (aligned >= ECA_COUNTER) {
         value = read_counter(s, (aligned - ECA_COUNTER) / 8);
     } else if (aligned >= ECA_COPY && aligned < ECA_COPY_END) {
         value = eca_copy_read(s, aligned);
@@ -429,7 +440,7 @@ static void eca_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
     pc->exit = eca_exit;
     pc->vendor_id = PCI_VENDOR_ID_REDHAT;
     pc->device_id = ECA_PCI_DEVICE_ID;
-    pc->revision = 1;
+    pc->revision = 2;
     pc->class_id = PCI_CLASS_OTHERS;
     rc->phases.hold = eca_reset_hold;
     dc->desc = "DPU Edge Coherence Agent";

@@ -13,7 +13,7 @@
 
 #define ECA_PCI_DEVICE_ID   0x0eca
 
-#define ECA_BAR_SIZE        0x1000
+#define ECA_BAR_SIZE        0x8000
 
 #define ECA_MAGIC           0x000   /* "ECA1" */
 #define ECA_MAGIC_VALUE     0x31414345u
@@ -77,5 +77,9 @@
 #define ECA_UNRESERVE       23u
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
+#define ECA_COUNTER_END     0x800
+
+#define ECA_HOST_LIFE       0x4000  /* 32 bits for each host number */
+#define ECA_HOST_LIFE_END   0x8000
 
 #endif /* HW_DPU_ECA_REGS_H */

@@ -26,7 +26,8 @@
 #define COPY        0x200   /* rw registers, and what they change */
 #define COPY_END    0x220
 #define COUNTER(n)  (0x400 + (n) * 8)
-#define BAR_SIZE    0x1000
+#define LIFE(n)     (0x4000 + (n) * 4)
+#define BAR_SIZE    0x8000
 
 static uint32_t get(CxlfHost *h, unsigned offset)
 {
@@ -113,7 +114,7 @@ static void test_member(void)
                                          "gfams=3,hot=512M,bulk=0");
     CxlfHost *a = cxlf_host_start(path, 1, "", "");
     CxlfHost *b = cxlf_host_start(path, 2, "", "");
-    uint32_t epoch;
+    uint32_t epoch, life;
 
     g_assert_cmpint(get(a, HOST), ==, 0);
     g_assert_cmpint(get(b, HOST), ==, 1);
@@ -129,6 +130,15 @@ static void test_member(void)
     }
     check_uuid(a);
     check_uuid(b);
+    life = get(b, LIFE(0));
+    g_assert_cmpint(life, !=, 0);
+    g_assert_cmpint(get(a, LIFE(0)), ==, life);
+    g_assert_cmpint(get(a, LIFE(1)), !=, 0);
+    g_assert_cmphex(get8(a, LIFE(0)), ==,
+                    life | (uint64_t)get(a, LIFE(1)) << 32);
+    for (int i = 2; i < 4096; i++) {
+        g_assert_cmpint(get(a, LIFE(i)), ==, 0);
+    }
     g_assert_cmphex(get8(a, UUID), ==, get8(b, UUID));
     check_counters(a);
     check_counters(b);
@@ -138,13 +148,20 @@ static void test_member(void)
      * A death is an epoch; so is an orderly end of which the owner sees the
      * process's end first.
      */
+    while (get(b, LIFE(0))) {
+        g_usleep(1000);
+    }
     epoch = get(b, EPOCH);
     g_assert_cmpint(epoch, <=, 1);
     a = cxlf_host_start(path, 1, "", "");
+    g_assert_cmpint(get(b, LIFE(0)), !=, 0);
+    g_assert_cmpint(get(b, LIFE(0)), !=, life);
     g_assert_cmpint(kill(qtest_pid(a->qts), SIGKILL), ==, 0);
     qobject_unref(cxlf_wait_event(owner, "X_CXL_FABRIC_HOST_DEAD"));
     cxlf_host_forget(a);
     g_assert_cmpint(get(b, EPOCH), ==, epoch + 1);
+    g_assert_cmpint(get(b, LIFE(0)), ==, 0);
+    g_assert_cmpint(get(b, LIFE(1)), !=, 0);
     cxlf_host_stop(b);
     qtest_quit(owner);
 }

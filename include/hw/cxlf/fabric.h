@@ -57,6 +57,13 @@ const QemuUUID *cxl_fabric_uuid(CXLFabric *f);
 uint32_t cxl_fabric_epoch(CXLFabric *f);
 
 /*
+ * cxl_fabric_host_life: 0 while no host has the number @host, else its
+ * incarnation.  A host that died lives on here until it can write no more
+ * and what it held was recovered.  Any thread.
+ */
+uint32_t cxl_fabric_host_life(CXLFabric *f, unsigned host);
+
+/*
  * cxl_fabric_gfam_fd: the shared memory of GFAM device @gfam.
  * @gfam: below topology.gfams.  The descriptor stays the fabric's.
  */
