@@ -106,6 +106,7 @@ struct CXLFabric {
     uint64_t reserve_token;
     int reserve_result;
     bool may_have_reserved;
+    NotifierList reserve_notifiers;
     QIONetListener *listener;       /* owner */
     QLIST_HEAD(, CXLFabricPeer) peers;
     Notifier exit;                  /* the process ends in order */

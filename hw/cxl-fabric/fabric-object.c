@@ -449,6 +449,7 @@ static void cxl_fabric_init(Object *obj)
     f->owner_fd = -1;
     qemu_mutex_init(&f->lock);
     notifier_list_init(&f->lost_notifiers);
+    notifier_list_init(&f->reserve_notifiers);
     QLIST_INIT(&f->peers);
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
         for (int i = 0; i < CXL_FABRIC_SEGMENTS; i++) {

@@ -101,6 +101,11 @@ int cxl_fabric_reserve_result(CXLFabric *f)
            f->reserve_result;
 }
 
+void cxl_fabric_add_reserve_notifier(CXLFabric *f, Notifier *n)
+{
+    notifier_list_add(&f->reserve_notifiers, n);
+}
+
 /* A member's answers, which may come in pieces.  Others are not defined. */
 void cxl_fabric_hear_owner(CXLFabric *f, const uint8_t *data, size_t size)
 {
@@ -129,6 +134,7 @@ void cxl_fabric_hear_owner(CXLFabric *f, const uint8_t *data, size_t size)
         if (w.token == f->reserve_token &&
             f->reserve_result == CXL_FABRIC_RESERVE_BUSY) {
             f->reserve_result = w.result;
+            notifier_list_notify(&f->reserve_notifiers, f);
         }
     }
 }

@@ -1,9 +1,9 @@
 /*
  * DPU Edge Coherence Agent: the PCI function
  *
- * Identification, geometry and counters.  The host's home-agent proxy of the
- * paper's first pillar; its command queue and events come with a later
- * version of the register map (docs/specs/dpu-eca.md).
+ * Identification, geometry and counters, and the life of the whole: the
+ * host's home-agent proxy of the paper's first pillar
+ * (docs/specs/dpu-eca.rst).
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -17,6 +17,7 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "cxlf/mailbox.h"
+#include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "qemu/error-report.h"
@@ -24,10 +25,12 @@
 #include "system/system.h"
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
+#include "eca-commands.h"
 #include "eca-fail.h"
 #include "eca-hot.h"
 #include "eca-internal.h"
 #include "eca-park.h"
+#include "eca-queue.h"
 #include "eca-regs.h"
 #include "trace.h"
 
@@ -168,6 +171,8 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 
     if (aligned >= ECA_HOST_LIFE && aligned < ECA_HOST_LIFE_END) {
         value = read_life(s, (aligned - ECA_HOST_LIFE) / 4);
+    } else if (aligned >= ECA_QUEUE && aligned < ECA_QUEUE_END) {
+        value = eca_queue_read(s, aligned);
     } else if (aligned >= ECA_COUNTER_END) {
         value = 0;
     } else if (aligned >= ECA_COUNTER) {
@@ -185,9 +190,13 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 static void eca_bar_write(void *opaque, hwaddr addr, uint64_t value,
                           unsigned size)
 {
-    if (!eca_copy_write(opaque, addr, value, size)) {
-        qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: write to read-only register "
-                      "0x%" HWADDR_PRIx "\n", addr);
+    bool queue = addr >= ECA_QUEUE && addr < ECA_QUEUE_END;
+
+    if (!(queue ? eca_queue_write(opaque, addr, value, size) :
+          eca_copy_write(opaque, addr, value, size))) {
+        qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: write to register "
+                      "0x%" HWADDR_PRIx ", which is read-only, or is so "
+                      "now\n", addr);
     }
 }
 
@@ -239,6 +248,13 @@ static void on_lost(Notifier *n, void *data)
     if (s->pager) {
         eca_pager_lost(s->pager);
     }
+    eca_commands_answered(s);
+}
+
+/* The owner has answered. */
+static void on_reserve(Notifier *n, void *data)
+{
+    eca_commands_answered(container_of(n, ECAState, reserve_notifier));
 }
 
 /*
@@ -353,12 +369,19 @@ static void eca_realize(PCIDevice *dev, Error **errp)
     }
     s->host = host;
     notifier_list_init(&s->recovery_notifiers);
-    if (!start_pager(s, errp)) {
+    if (!start_pager(s, errp) ||
+        msix_init_exclusive_bar(dev, ECA_VECTORS, ECA_MSIX_BAR, errp) < 0) {
         drop_fabric(s);
         return;
     }
+    for (unsigned i = 0; i < ECA_VECTORS; i++) {
+        msix_vector_use(dev, i);
+    }
+    eca_queues_init(s);
     s->lost_notifier.notify = on_lost;
     cxl_fabric_add_lost_notifier(s->fabric, &s->lost_notifier);
+    s->reserve_notifier.notify = on_reserve;
+    cxl_fabric_add_reserve_notifier(s->fabric, &s->reserve_notifier);
     s->ready_notifier.notify = on_machine_ready;
     qemu_add_machine_init_done_notifier(&s->ready_notifier);
     s->vcpus = current_machine->smp.max_cpus;
@@ -378,7 +401,10 @@ static void eca_exit(PCIDevice *dev)
     ECAState *s = DPU_ECA(dev);
 
     qemu_remove_machine_init_done_notifier(&s->ready_notifier);
+    notifier_remove(&s->reserve_notifier);
     notifier_remove(&s->lost_notifier);
+    eca_queues_exit(s);
+    msix_uninit_exclusive_bar(dev);
     drop_fabric(s);
     g_free(s->locked);
     s->locked = NULL;
@@ -389,6 +415,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
 {
     ECAState *s = DPU_ECA(obj);
 
+    eca_queues_reset(s);
     if (s->pager) {
         eca_pager_release(s->pager);
     } else if (cxl_fabric_is_up(s->fabric)) {
@@ -396,7 +423,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
                      NULL);
     }
     memset(s->locked, 0, s->vcpus * sizeof(*s->locked));
-    memset(&s->copy, 0, sizeof(s->copy));
+    eca_commands_reset(s);
     cxl_fabric_unreserve_all(s->fabric);
 }
 

@@ -1,9 +1,9 @@
 /*
- * DPU Edge Coherence Agent: commands for private copies
+ * DPU Edge Coherence Agent: commands
  *
- * TCG does not trap a guest's CLFLUSH or CLWB, so what software does for
- * coherence it asks of the agent (docs/software-coherence.md).  The agent's
- * thread makes it while the vCPU waits; it waits for nobody itself.
+ * What may be asked, for registers and queues (eca-queue.c), and the commands
+ * by registers: docs/specs/dpu-eca.rst.  TCG does not trap a guest's CLFLUSH
+ * or CLWB, so software coherence needs them as well.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -12,92 +12,110 @@
 #include "qapi/error.h"
 #include "qemu/log.h"
 #include "cxlf/copies.h"
-#include "eca-copies.h"
+#include "eca-commands.h"
 #include "eca-internal.h"
+#include "eca-queue.h"
 #include "eca-regs.h"
-
-static void work(void *opaque)
-{
-    ECAState *s = opaque;
-    ECACopyCommand *c = &s->copy;
-
-    c->lines = eca_soft_command(eca_pager_soft(s->pager), c->gfam, c->dpa,
-                                c->length, c->command & ECA_COPY_FLUSH,
-                                c->command & ECA_COPY_INVALIDATE);
-}
 
 static const struct cxlf_topology *topology(ECAState *s)
 {
     return &cxl_fabric_directory(s->fabric)->topology;
 }
 
-/* What is wrong with the command's range, if it may begin with HOT or not. */
-static uint32_t check_range(ECAState *s, bool may_be_hot)
+ECACommandClass eca_command_class(uint32_t command)
 {
-    const ECACopyCommand *c = &s->copy;
+    switch (command) {
+    case ECA_COPY_FLUSH:
+    case ECA_COPY_INVALIDATE:
+    case ECA_COPY_FLUSH | ECA_COPY_INVALIDATE:
+        return ECA_COMMAND_LINES;
+    case ECA_PAGES_SHARED ... ECA_PAGES_END - 1:
+        return ECA_COMMAND_PAGES;
+    case ECA_RESERVE:
+    case ECA_UNRESERVE:
+        return ECA_COMMAND_RESERVE;
+    default:
+        return ECA_COMMAND_OTHER;
+    }
+}
+
+uint32_t eca_check_range(ECAState *s, ECACommandClass class, uint32_t gfam,
+                         uint64_t *dpa, uint64_t *length)
+{
+    uint64_t unit = class == ECA_COMMAND_LINES ? CXLF_LINE : CXLF_PAGE;
+    uint64_t end = *dpa + *length, first, size;
     const struct cxlf_gfam *g;
-    uint64_t first, size;
 
     if (!cxl_fabric_is_up(s->fabric)) {
         return ECA_COPY_LOST;
     }
-    if (c->gfam >= topology(s)->gfams || !s->memory[c->gfam]) {
+    if (gfam >= topology(s)->gfams || !s->memory[gfam]) {
         return ECA_COPY_RANGE;
     }
-    g = &topology(s)->gfam[c->gfam];
-    first = may_be_hot ? 0 : g->hot;
+    g = &topology(s)->gfam[gfam];
+    first = class == ECA_COMMAND_LINES ? g->hot : 0;
     size = g->hot + g->bulk;
-    if (!c->length || c->dpa < first || c->dpa >= size ||
-        c->length > size - c->dpa) {
+    if (!*length || *dpa < first || *dpa >= size || *length > size - *dpa) {
         return ECA_COPY_RANGE;
     }
-    return c->length > ECA_COPIES_MAX ? ECA_COPY_TOO_LONG : ECA_COPY_DONE;
+    if (class == ECA_COMMAND_RESERVE) {
+        return ECA_COPY_DONE;
+    }
+    *dpa = QEMU_ALIGN_DOWN(*dpa, unit);
+    *length = QEMU_ALIGN_UP(end, unit) - *dpa;
+    /* Without an agent's thread there are no private copies. */
+    if (class == ECA_COMMAND_LINES) {
+        return ECA_COPY_DONE;
+    }
+    return !s->pager || (*dpa + *length > g->hot &&
+                         eca_soft_is_on(eca_pager_soft(s->pager), gfam)) ?
+           ECA_COPY_OFF : ECA_COPY_DONE;
 }
 
-/* A command on pages, which may still be under way when this returns. */
-static uint32_t run_on_pages(ECAState *s)
+/* A command on a range, which may still be under way when this returns. */
+static uint32_t run_on_range(ECAState *s, ECACommandClass class)
 {
     const ECACopyCommand *c = &s->copy;
+    ECARange *r = &s->copy_range;
     uint32_t status;
-    ECARange *r;
 
-    if (!s->pager) {
-        return ECA_COPY_OFF;
-    }
-    status = check_range(s, true);
-    if (status != ECA_COPY_DONE) {
-        return status;
-    }
-    if (c->dpa + c->length > topology(s)->gfam[c->gfam].hot &&
-        eca_soft_is_on(eca_pager_soft(s->pager), c->gfam)) {
-        return ECA_COPY_OFF;
-    }
-    r = eca_pager_command(s->pager);
     r->command = c->command;
     r->gfam = c->gfam;
-    r->dpa = c->dpa & ~(CXLF_PAGE - 1ull);
-    r->pages = DIV_ROUND_UP(c->dpa + c->length - r->dpa, CXLF_PAGE);
-    if (r->pages > ECA_RANGE_PAGES) {
+    r->dpa = c->dpa;
+    r->length = c->length;
+    status = eca_check_range(s, class, r->gfam, &r->dpa, &r->length);
+    if (status != ECA_COPY_DONE || !s->pager) {
+        return status;
+    }
+    if (r->length > ECA_RANGE_SIZE) {
         return ECA_COPY_TOO_LONG;
     }
-    eca_pager_start(s->pager);
+    eca_pager_start(s->pager, r);
     return ECA_COPY_BUSY;
 }
 
-/* The owner of the fabric answers later. */
-static uint32_t run_reserve(ECAState *s)
+/* Reserved ranges: the owner of the fabric answers later. */
+
+bool eca_reserve(ECAState *s, void *user, bool reserve, uint32_t gfam,
+                 uint64_t dpa, uint64_t length)
 {
-    const ECACopyCommand *c = &s->copy;
-
-    if (c->gfam >= CXLF_MAX_GFAMS || !s->memory[c->gfam]) {
-        return ECA_COPY_RANGE;
+    if (s->reserve_user && s->reserve_user != user) {
+        return false;
     }
-    cxl_fabric_reserve(s->fabric, c->command == ECA_RESERVE, c->gfam, c->dpa,
-                       c->length);
-    return ECA_COPY_BUSY;
+    s->reserve_user = user;
+    cxl_fabric_reserve(s->fabric, reserve, gfam, dpa, length);
+    return true;
 }
 
-static uint32_t reserve_status(ECAState *s)
+void eca_reserve_forget(ECAState *s, void *user)
+{
+    if (s->reserve_user == user) {
+        s->reserve_user = NULL;
+        eca_queues_kick(s);
+    }
+}
+
+uint32_t eca_reserve_status(ECAState *s, void *user)
 {
     static const uint32_t status[] = {
         [CXLF_RESERVE_OK] = ECA_COPY_DONE,
@@ -108,48 +126,68 @@ static uint32_t reserve_status(ECAState *s)
         [CXL_FABRIC_RESERVE_BUSY] = ECA_COPY_BUSY,
         [CXL_FABRIC_RESERVE_LOST] = ECA_COPY_LOST,
     };
+    int result = cxl_fabric_reserve_result(s->fabric);
 
-    return status[cxl_fabric_reserve_result(s->fabric)];
+    if (result != CXL_FABRIC_RESERVE_BUSY) {
+        eca_reserve_forget(s, user);
+    }
+    return status[result];
+}
+
+static uint32_t run_reserve(ECAState *s)
+{
+    const ECACopyCommand *c = &s->copy;
+
+    if (c->gfam >= CXLF_MAX_GFAMS || !s->memory[c->gfam]) {
+        return ECA_COPY_RANGE;
+    }
+    return eca_reserve(s, &s->copy, c->command == ECA_RESERVE, c->gfam,
+                       c->dpa, c->length) ? ECA_COPY_BUSY : ECA_COPY_AGAIN;
 }
 
 /* What a command that was under way has come to. */
 static void look_at_command(ECAState *s)
 {
     ECACopyCommand *c = &s->copy;
-    ECARange *r;
 
     if (c->status != ECA_COPY_BUSY) {
         return;
     }
-    if (c->command == ECA_RESERVE || c->command == ECA_UNRESERVE) {
-        c->status = reserve_status(s);
+    if (eca_command_class(c->command) == ECA_COMMAND_RESERVE) {
+        c->status = eca_reserve_status(s, c);
     } else {
-        r = eca_pager_command(s->pager);
-        c->status = qatomic_load_acquire(&r->status);
-        c->lines = qatomic_read(&r->done);
+        c->status = qatomic_load_acquire(&s->copy_range.status);
+        c->lines = qatomic_read(&s->copy_range.done);
     }
+}
+
+void eca_commands_answered(ECAState *s)
+{
+    look_at_command(s);
+    eca_queues_kick(s);
+}
+
+void eca_commands_reset(ECAState *s)
+{
+    memset(&s->copy, 0, sizeof(s->copy));
+    s->reserve_user = NULL;
 }
 
 static uint32_t run(ECAState *s)
 {
     ECACopyCommand *c = &s->copy;
-    uint32_t status;
+    ECACommandClass class = eca_command_class(c->command);
 
     c->lines = 0;
-    if (c->command >= ECA_PAGES_SHARED && c->command < ECA_PAGES_END) {
-        return run_on_pages(s);
-    }
-    if (c->command == ECA_RESERVE || c->command == ECA_UNRESERVE) {
+    switch (class) {
+    case ECA_COMMAND_LINES:
+    case ECA_COMMAND_PAGES:
+        return run_on_range(s, class);
+    case ECA_COMMAND_RESERVE:
         return run_reserve(s);
-    }
-    if (!c->command || c->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE)) {
+    default:
         return ECA_COPY_UNKNOWN;
     }
-    status = check_range(s, false);
-    if (status == ECA_COPY_DONE && s->pager) {
-        eca_pager_run(s->pager, work, s);
-    }
-    return status;
 }
 
 uint64_t eca_copy_read(ECAState *s, hwaddr offset)
@@ -168,7 +206,7 @@ uint64_t eca_copy_read(ECAState *s, hwaddr offset)
         return c->status | (uint64_t)c->lines << 32;
     case ECA_BULK_MODE:
         return CXLF_BULK_MODE(cxl_fabric_bulk_mode(s->fabric)) |
-               (uint64_t)ECA_COPIES_MAX << 32;
+               (uint64_t)ECA_RANGE_SIZE << 32;
     default:
         return 0;
     }

@@ -29,13 +29,14 @@ typedef struct ECAHeld {
     uint64_t dpa;
 } ECAHeld;
 
-/* The registers of commands for private copies. */
+/* The registers of commands. */
 typedef struct ECACopyCommand {
     uint64_t dpa, length;
     uint32_t gfam, command, status, lines;
 } ECACopyCommand;
 
 typedef struct ECAHot ECAHot;
+typedef struct ECAQueue ECAQueue;
 
 struct ECAState {
     PCIDevice parent_obj;
@@ -50,11 +51,15 @@ struct ECAState {
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
     ECACopyCommand copy;        /* registers */
+    ECARange copy_range;        /* their command */
+    ECAQueue *queues;
+    void *reserve_user;         /* whom the owner will answer */
     ECAPager *pager;            /* NULL: no page ownership */
     ECAHeld held[2];            /* pages kept during a trapped access */
     unsigned holds;
     NotifierList recovery_notifiers;
     Notifier lost_notifier;
+    Notifier reserve_notifier;
     Notifier ready_notifier;
     ECAHot *hot;                /* has locks of its own */
 
@@ -68,13 +73,6 @@ struct ECAState {
     uint32_t hot_map_after, promote_after, precise_quota;
     uint32_t hot_sample;
 };
-
-/* eca-commands.c: commands for private copies, in BAR 0.  BQL. */
-uint64_t eca_copy_read(ECAState *s, hwaddr offset);
-bool eca_copy_write(ECAState *s, hwaddr offset, uint64_t value,
-                    unsigned size);
-/* eca_copy_unable: this host has no pager, so it can make no copies. */
-bool eca_copy_unable(ECAState *s, Error **errp);
 
 /* dpu-eca.c */
 /* eca_on_recovery: in the main loop, after a dead host was recovered. */

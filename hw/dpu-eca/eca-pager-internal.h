@@ -133,6 +133,7 @@ struct ECAPager {
     QemuMutex lock;                 /* of what follows */
     QemuCond ended;                 /* a request has */
     QSIMPLEQ_HEAD(, Want) wants;
+    QTAILQ_HEAD(, ECARange) submitted;
     Work *work;
 
     /* The agent's thread alone. */
@@ -145,7 +146,7 @@ struct ECAPager {
     GArray *failing;
     GArray *promoted;               /* struct cxlf_log_page */
     GArray *evictions;              /* struct cxlf_request */
-    ECARange range;                 /* a command of the guest */
+    QTAILQ_HEAD(, ECARange) ranges; /* commands of the guest */
     uint64_t reserve_changes;       /* of the table of reserved ranges */
     bool giving_up;                 /* pages that others have reserved */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */

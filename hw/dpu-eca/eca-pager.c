@@ -32,6 +32,45 @@ static void do_work(ECAPager *p)
     }
 }
 
+/* Commands of the guest */
+
+/* One that was submitted and has not begun; or NULL. */
+static ECARange *take_submitted(ECAPager *p)
+{
+    QEMU_LOCK_GUARD(&p->lock);
+    ECARange *r = QTAILQ_FIRST(&p->submitted);
+
+    if (r) {
+        QTAILQ_REMOVE(&p->submitted, r, next);
+    }
+    return r;
+}
+
+static void step_ranges(ECAPager *p)
+{
+    ECARange *r, *next;
+
+    while ((r = take_submitted(p))) {
+        eca_range_start(r, p);
+    }
+    QTAILQ_FOREACH_SAFE(r, &p->ranges, next, next) {
+        eca_range_step(r, p);
+    }
+}
+
+static void end_ranges(ECAPager *p, uint32_t status)
+{
+    ECARange *r;
+
+    while ((r = take_submitted(p))) {
+        r->active = true;
+        QTAILQ_INSERT_TAIL(&p->ranges, r, next);
+    }
+    while ((r = QTAILQ_FIRST(&p->ranges))) {
+        eca_range_end(r, p, status);
+    }
+}
+
 static int64_t time_to_wait(ECAPager *p)
 {
     int64_t now = pager_now_us(), until = INT64_MAX;
@@ -44,7 +83,7 @@ static int64_t time_to_wait(ECAPager *p)
     QTAILQ_FOREACH(s, &p->snoops, next) {
         until = MIN(until, s->due_us);
     }
-    if (p->range.active || p->giving_up) {
+    if (!QTAILQ_EMPTY(&p->ranges) || p->giving_up) {
         until = MIN(until, now + PATIENCE_US);
     }
     if (p->sleepers->len || p->failing->len) {
@@ -130,14 +169,14 @@ static void *pager_thread(void *opaque)
         pager_look_at_failing(p);
         if (qatomic_read(&p->lost)) {
             pager_fail_requests(p);
-            eca_range_end(&p->range, ECA_COPY_LOST);
+            end_ranges(p, ECA_COPY_LOST);
             continue;
         }
         watch_recoveries(p);
         pager_take_messages(p);
         pager_look_at_requests(p);
         pager_step_requests(p);
-        eca_range_step(&p->range, p);
+        step_ranges(p);
         pager_watch_reservations(p);
         pager_serve_snoops(p);
         p->soft_us = eca_soft_step(p->soft);
@@ -191,7 +230,7 @@ static void release_all(void *opaque)
     ECAPager *p = opaque;
     Snoop *s;
 
-    eca_range_end(&p->range, ECA_COPY_PARTLY);
+    end_ranges(p, ECA_COPY_PARTLY);
     while (!QTAILQ_EMPTY(&p->requests)) {
         pager_end_request(p, QTAILQ_FIRST(&p->requests));
     }
@@ -212,21 +251,70 @@ static void release_all(void *opaque)
     }
 }
 
-ECARange *eca_pager_command(ECAPager *p)
+void eca_pager_submit(ECAPager *p, ECARange *r)
 {
-    return &p->range;
+    r->status = ECA_COPY_BUSY;
+    WITH_QEMU_LOCK_GUARD(&p->lock) {
+        QTAILQ_INSERT_TAIL(&p->submitted, r, next);
+    }
+    event_notifier_set(&p->kick);
 }
+
+typedef struct RangesWork {
+    ECAPager *p;
+    ECARange *ranges;
+    unsigned n;
+} RangesWork;
 
 static void start_range(void *opaque)
 {
-    ECAPager *p = opaque;
+    RangesWork *w = opaque;
 
-    eca_range_start(&p->range, p);
+    eca_range_start(w->ranges, w->p);
 }
 
-void eca_pager_start(ECAPager *p)
+void eca_pager_start(ECAPager *p, ECARange *r)
 {
-    eca_pager_run(p, start_range, p);
+    RangesWork w = { p, r, 1 };
+
+    r->status = ECA_COPY_BUSY;
+    eca_pager_run(p, start_range, &w);
+}
+
+static void abort_ranges(void *opaque)
+{
+    RangesWork *w = opaque;
+    ECARange *r;
+
+    while ((r = take_submitted(w->p))) {
+        eca_range_start(r, w->p);
+    }
+    for (unsigned i = 0; i < w->n; i++) {
+        eca_range_end(&w->ranges[i], w->p, ECA_COPY_ABORTED);
+    }
+}
+
+void eca_pager_abort(ECAPager *p, ECARange *ranges, unsigned n)
+{
+    RangesWork w = { p, ranges, n };
+
+    eca_pager_run(p, abort_ranges, &w);
+}
+
+ECAHolding eca_pager_holding(ECAPager *p, uint32_t gfam, uint64_t dpa)
+{
+    ECAPage *page = pager_page_of(p, gfam, dpa);
+    struct cxlf_line entry;
+    enum cxlf_held held;
+
+    WITH_QEMU_LOCK_GUARD(pager_lock_of(p, dpa)) {
+        held = page->held;
+    }
+    if (held != CXLF_HELD_NOT) {
+        return held == CXLF_HELD_OWNED ? ECA_HOLDS_OWNED : ECA_HOLDS_SHARED;
+    }
+    return pager_peek(p, gfam, dpa, &entry) && entry.state == CXLF_L ?
+           ECA_HOLDS_LINES : ECA_HOLDS_NOT;
 }
 
 void eca_pager_release(ECAPager *p)
@@ -385,6 +473,8 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
     };
     QTAILQ_INIT(&p->requests);
     QTAILQ_INIT(&p->snoops);
+    QTAILQ_INIT(&p->ranges);
+    QTAILQ_INIT(&p->submitted);
     QSIMPLEQ_INIT(&p->wants);
     p->sleepers = g_array_new(false, false, sizeof(Sleeper));
     p->failing = g_array_new(false, false, sizeof(Failing));

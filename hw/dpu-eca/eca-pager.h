@@ -110,11 +110,29 @@ void eca_pager_sample(ECAPager *p, uint32_t gfam, unsigned sampling,
 bool eca_pager_may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa);
 
 /*
- * eca_pager_command: the command on pages that is or was under way last; a
- * new one is filled in and started by eca_pager_start(), which returns when
- * what needs no other host has been done.  BQL.
+ * eca_pager_submit: have a range begun soon; returns at once.  It stays the
+ * caller's, who must not touch it until its status is not ECA_COPY_BUSY.
+ * eca_pager_start: the same, but returns when what needs no other host has
+ * been done.  BQL.
  */
-ECARange *eca_pager_command(ECAPager *p);
-void eca_pager_start(ECAPager *p);
+void eca_pager_submit(ECAPager *p, ECARange *r);
+void eca_pager_start(ECAPager *p, ECARange *r);
+
+/*
+ * eca_pager_abort: end these ranges that are under way, with the status
+ * ECA_COPY_ABORTED.  BQL.
+ */
+void eca_pager_abort(ECAPager *p, ECARange *ranges, unsigned n);
+
+/* How this host holds a page. */
+typedef enum ECAHolding {
+    ECA_HOLDS_NOT,
+    ECA_HOLDS_SHARED,
+    ECA_HOLDS_OWNED,
+    ECA_HOLDS_LINES,        /* it is tracked by lines */
+} ECAHolding;
+
+/* eca_pager_holding: how the page at @dpa is held now.  Any thread. */
+ECAHolding eca_pager_holding(ECAPager *p, uint32_t gfam, uint64_t dpa);
 
 #endif /* HW_DPU_ECA_PAGER_H */

@@ -105,12 +105,16 @@ static unsigned round_of(ECARange *r, ECAPager *p)
     return open + pager_flush_evictions(p);
 }
 
-void eca_range_end(ECARange *r, uint32_t status)
+void eca_range_end(ECARange *r, ECAPager *p, uint32_t status)
 {
     if (r->active) {
         r->active = false;
-        qatomic_store_release(&r->status, status);
+        QTAILQ_REMOVE(&p->ranges, r, next);
         trace_eca_range_end(r->command, r->gfam, r->dpa, r->done, status);
+        qatomic_store_release(&r->status, status);
+        if (r->ended) {
+            r->ended(r->opaque);    /* and @r may be started anew */
+        }
     }
 }
 
@@ -126,19 +130,34 @@ void eca_range_step(ECARange *r, ECAPager *p)
         open = round_of(r, p);
     }
     if (!open || r->command == ECA_PAGES_PREFETCH) {
-        eca_range_end(r, open || r->done == r->pages ? ECA_COPY_DONE :
+        eca_range_end(r, p, open || r->done == r->pages ? ECA_COPY_DONE :
                       ECA_COPY_PARTLY);
     }
 }
 
 void eca_range_start(ECARange *r, ECAPager *p)
 {
-    trace_eca_range(r->command, r->gfam, r->dpa, r->pages);
-    memset(r->state, PAGE_OPEN, sizeof(r->state));
-    memset(r->tries, 0, sizeof(r->tries));
+    uint64_t hot = p->directory->topology.gfam[r->gfam].hot;
+
+    trace_eca_range(r->command, r->gfam, r->dpa, r->length);
     r->done = 0;
-    r->status = ECA_COPY_BUSY;
     r->active = true;
+    QTAILQ_INSERT_TAIL(&p->ranges, r, next);
+    if (!(r->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE))) {
+        r->done = eca_soft_command(p->soft, r->gfam, r->dpa, r->length,
+                                   r->command & ECA_COPY_FLUSH,
+                                   r->command & ECA_COPY_INVALIDATE);
+        eca_range_end(r, p, ECA_COPY_DONE);
+        return;
+    }
+    /* The mode may have changed since it was asked for. */
+    if (r->dpa + r->length > hot && eca_soft_is_on(p->soft, r->gfam)) {
+        eca_range_end(r, p, ECA_COPY_OFF);
+        return;
+    }
+    r->pages = r->length / CXLF_PAGE;
+    memset(r->state, PAGE_OPEN, r->pages);
+    memset(r->tries, 0, r->pages);
     if (r->command == ECA_PAGES_RELEASE) {
         pager_release_lines(p, r->gfam, r->dpa, r->pages);
     }

@@ -1,7 +1,7 @@
 /*
  * DPU Edge Coherence Agent: layout of BAR 0
  *
- * Layouts alone; docs/specs/dpu-eca.md describes them.  All registers are
+ * Layouts alone; docs/specs/dpu-eca.rst describes them.  All registers are
  * little-endian, and read-only but where it says rw; accesses of 4 or 8
  * aligned bytes.
  *
@@ -14,11 +14,13 @@
 #define ECA_PCI_DEVICE_ID   0x0eca
 
 #define ECA_BAR_SIZE        0x8000
+#define ECA_MSIX_BAR        4
+#define ECA_VECTORS         5       /* one for each queue; one for events */
 
 #define ECA_MAGIC           0x000   /* "ECA1" */
 #define ECA_MAGIC_VALUE     0x31414345u
 #define ECA_VERSION         0x004
-#define ECA_VERSION_VALUE   1u
+#define ECA_VERSION_VALUE   2u
 #define ECA_STATUS          0x008
 #define ECA_STATUS_UP       (1u << 0)
 #define ECA_HOST            0x00c
@@ -40,7 +42,7 @@
 #define ECA_GFAM_FLAGS      0x14
 #define ECA_GFAM_ATTACHED   (1u << 0)
 
-/* Commands for private copies: docs/software-coherence.md */
+/* Commands by registers */
 #define ECA_COPY            0x200
 #define ECA_COPY_DPA        0x200   /* 64 bits, rw */
 #define ECA_COPY_LENGTH     0x208   /* 64 bits, rw */
@@ -60,12 +62,16 @@
 #define ECA_COPY_TAKEN      8u      /* another host has reserved some of it */
 #define ECA_COPY_FULL       9u      /* there is no room for more ranges */
 #define ECA_COPY_NONE       10u     /* nothing of it is reserved by us */
+#define ECA_COPY_ABORTED    11u
+#define ECA_COPY_MALFORMED  12u     /* a field that must be 0, a flag, ... */
+#define ECA_COPY_ADDRESS    13u     /* not in memory that DMA can reach */
+#define ECA_COPY_AGAIN      14u     /* another command must end first */
 #define ECA_COPY_LINES      0x21c   /* written back; or pages done */
 #define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
 #define ECA_COPY_LONGEST    0x224   /* bytes */
 #define ECA_COPY_END        0x240
 
-/* Commands on pages, by the same registers. */
+/* Commands on pages. */
 #define ECA_PAGES_SHARED    16u     /* have them, to read */
 #define ECA_PAGES_OWNED     17u     /* have them, to write */
 #define ECA_PAGES_RELEASE   18u     /* give them up */
@@ -75,9 +81,74 @@
 #define ECA_PAGES_END       22u
 #define ECA_RESERVE         22u     /* let no other host have them */
 #define ECA_UNRESERVE       23u
+#define ECA_HOLDINGS        40u     /* by queues only, as are the next */
+#define ECA_READ_COUNTERS   41u
+#define ECA_FENCE           48u
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 #define ECA_COUNTER_END     0x800
+
+/* Queues: a block of registers for each */
+#define ECA_QUEUES          4
+#define ECA_QUEUE           0x1000
+#define ECA_QUEUE_STRIDE    0x040
+#define ECA_QUEUE_SQ_BASE   0x00    /* 64 bits, rw */
+#define ECA_QUEUE_CQ_BASE   0x08    /* 64 bits, rw */
+#define ECA_QUEUE_SQ_SIZE   0x10    /* rw */
+#define ECA_QUEUE_CQ_SIZE   0x14    /* rw */
+#define ECA_QUEUE_CONTROL   0x18    /* rw */
+#define ECA_QUEUE_ENABLE    (1u << 0)
+#define ECA_QUEUE_INTERRUPT (1u << 1)
+#define ECA_QUEUE_ABORT     (1u << 2)   /* reads as 0 */
+#define ECA_QUEUE_STATE     0x1c
+#define ECA_QUEUE_OFF       0u
+#define ECA_QUEUE_ON        1u
+#define ECA_QUEUE_STOPPED   2u
+#define ECA_QUEUE_WHY_SHIFT 8
+#define ECA_QUEUE_WHY_SETUP 1u
+#define ECA_QUEUE_WHY_DMA   2u
+#define ECA_QUEUE_WHY_INDEX 3u
+#define ECA_QUEUE_WHY_TAKEN 4u
+#define ECA_QUEUE_SQ_TAIL   0x20    /* rw */
+#define ECA_QUEUE_SQ_HEAD   0x24
+#define ECA_QUEUE_CQ_HEAD   0x28    /* rw */
+#define ECA_QUEUE_CQ_TAIL   0x2c
+#define ECA_QUEUE_PROGRESS  0x30    /* 64 bits */
+#define ECA_QUEUE_END       (ECA_QUEUE + ECA_QUEUES * ECA_QUEUE_STRIDE)
+
+#define ECA_QUEUE_MIN       2       /* entries */
+#define ECA_QUEUE_MAX       4096
+
+/* A submission, in guest memory; little-endian */
+#define ECA_SQE_SIZE        64
+#define ECA_SQE_COMMAND     0x00    /* 16 bits */
+#define ECA_SQE_FLAGS       0x02    /* 16 bits */
+#define ECA_SQE_LIST        (1u << 0)
+#define ECA_SQE_QUIET       (1u << 1)
+#define ECA_SQE_TAG         0x04
+#define ECA_SQE_GFAM        0x08
+#define ECA_SQE_COUNT       0x0c
+#define ECA_SQE_DPA         0x10    /* 64 bits */
+#define ECA_SQE_LENGTH      0x18    /* 64 bits */
+#define ECA_SQE_ADDRESS     0x20    /* 64 bits */
+#define ECA_SQE_ZERO        0x28
+
+/* A range of a list */
+#define ECA_LIST_SIZE       16
+#define ECA_LIST_DPA        0x00    /* 64 bits */
+#define ECA_LIST_LENGTH     0x08    /* 64 bits */
+#define ECA_LIST_MAX        65536
+
+/* A completion */
+#define ECA_CQE_SIZE        32
+#define ECA_CQE_TAG         0x00
+#define ECA_CQE_STATUS      0x04    /* 16 bits */
+#define ECA_CQE_PHASE       0x06    /* 16 bits */
+#define ECA_CQE_DONE        0x08    /* 64 bits */
+#define ECA_CQE_WHERE       0x10    /* 64 bits */
+#define ECA_CQE_SQ_HEAD     0x18
+
+#define ECA_HOLDINGS_MAX    65536   /* pages of one command */
 
 #define ECA_HOST_LIFE       0x4000  /* 32 bits for each host number */
 #define ECA_HOST_LIFE_END   0x8000

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Gives a command to this host's Edge Coherence Agent, through BAR 0 of its
- * PCI function (docs/specs/dpu-eca.md), and waits for its end.  Prints one
+ * PCI function (docs/specs/dpu-eca.rst), and waits for its end.  Prints one
  * line of JSON.
  */
 

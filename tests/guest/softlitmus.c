@@ -25,7 +25,7 @@
 #include <limits.h>
 #include "common.h"
 
-/* BAR 0 of dpu-eca: docs/specs/dpu-eca.md. */
+/* BAR 0 of dpu-eca: docs/specs/dpu-eca.rst. */
 #define ECA_ID          "0x1b36"
 #define ECA_DEVICE      "0x0eca"
 #define ECA_HOT         0x100

@@ -1,7 +1,7 @@
 /*
  * QTest of the agent's commands on pages
  *
- * Offsets and numbers are those of docs/specs/dpu-eca.md, written down again
+ * Offsets and numbers are those of docs/specs/dpu-eca.rst, written down again
  * here.
  *
  * Copyright the cxl-fabric authors

@@ -14,7 +14,7 @@
 #define PAGES       200             /* that are used */
 #define ALL_ONES    UINT64_MAX
 
-/* docs/specs/dpu-eca.md */
+/* docs/specs/dpu-eca.rst */
 #define DPA         0x200
 #define LENGTH      0x208
 #define GFAM        0x210

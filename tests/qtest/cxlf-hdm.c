@@ -197,7 +197,9 @@ void cxlf_fabric_stop(CxlfFabric *f)
             cxlf_host_stop(f->h[i]);
         }
     }
-    qtest_quit(f->owner);
+    if (f->owner) {
+        qtest_quit(f->owner);
+    }
     g_free(f->path);
     g_free(f);
 }

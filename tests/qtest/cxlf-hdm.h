@@ -92,7 +92,7 @@ CxlfFabric *cxlf_fabric_start(int hosts, const char *owner, const char *more);
 void cxlf_fabric_host(CxlfFabric *f, int host, const char *more);
 /*
  * cxlf_fabric_stop: stops the hosts and the owner, and frees all of it.  Who
- * stops or forgets a host before that sets its h[] to NULL.
+ * stops or forgets one before that sets its h[], or owner, to NULL.
  */
 void cxlf_fabric_stop(CxlfFabric *f);
 /* cxlf_counted: by a host, or all (-1), since the last call for it. */

@@ -154,6 +154,9 @@ void cxl_fabric_reserve(CXLFabric *f, bool reserve, uint32_t gfam,
 void cxl_fabric_unreserve_all(CXLFabric *f);
 int cxl_fabric_reserve_result(CXLFabric *f);
 
+/* cxl_fabric_add_reserve_notifier: called when an answer has come. */
+void cxl_fabric_add_reserve_notifier(CXLFabric *f, Notifier *n);
+
 /*
  * cxl_fabric_is_reserved: whether another host has reserved @dpa.
  * cxl_fabric_reserve_changes and _list: as those of cxlf/reserve.h.  Any
