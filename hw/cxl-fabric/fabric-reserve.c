@@ -152,6 +152,5 @@ unsigned cxl_fabric_reserve_list(CXLFabric *f,
 
 bool cxl_fabric_is_reserved(CXLFabric *f, uint32_t gfam, uint64_t dpa)
 {
-    return qatomic_read(&f->table->reservations) &&
-           cxlf_is_reserved(f->table, f->self, gfam, dpa);
+    return cxlf_is_reserved(f->table, f->self, gfam, dpa);
 }

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    3u
+#define CXLF_ABI_VERSION    4u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 
@@ -224,6 +224,12 @@ struct cxlf_reservation {
     uint64_t length;        /* bytes; of the same device */
 };
 
+struct cxlf_reservations {
+    uint32_t n;             /* how many there are */
+    uint32_t pad;
+    struct cxlf_reservation range[CXLF_RESERVATIONS];
+};
+
 struct cxlf_fabric {
     struct cxlf_segment segment;
     uint32_t epoch;         /* one more at every recovery */
@@ -232,10 +238,11 @@ struct cxlf_fabric {
     uint64_t poisoned;      /* how many records were published so far */
     /* Record n is in slot n % CXLF_POISON_RECORDS; see cxlf/poison.h. */
     struct cxlf_poison poison[CXLF_POISON_RECORDS];
-    uint64_t reserve_changes;   /* two more after each; odd while one is made */
-    uint32_t reservations;      /* how many there are */
+    uint64_t reserve_changes;   /* one more after each */
     uint32_t precise_pages;     /* BULK pages that may be tracked by lines */
-    struct cxlf_reservation reservation[CXLF_RESERVATIONS];
+    uint32_t pad;
+    /* That of reserve_changes % 2 is in force; see cxlf/reserve.h. */
+    struct cxlf_reservations reserved[2];
 };
 
 #define CXLF_ASSERT_AT(type, field, offset) \
@@ -295,11 +302,13 @@ CXLF_ASSERT_AT(cxlf_reservation, dpa, 8);
 CXLF_ASSERT_AT(cxlf_reservation, length, 16);
 CXLF_ASSERT_AT(cxlf_fabric, reserve_changes, 64 + 16 * CXLF_MAX_HOSTS +
                24 * CXLF_POISON_RECORDS);
-CXLF_ASSERT_AT(cxlf_fabric, reservations, 72 + 16 * CXLF_MAX_HOSTS +
+CXLF_ASSERT_AT(cxlf_fabric, precise_pages, 72 + 16 * CXLF_MAX_HOSTS +
                24 * CXLF_POISON_RECORDS);
-CXLF_ASSERT_AT(cxlf_fabric, reservation, 80 + 16 * CXLF_MAX_HOSTS +
+CXLF_ASSERT_AT(cxlf_fabric, reserved, 80 + 16 * CXLF_MAX_HOSTS +
                24 * CXLF_POISON_RECORDS);
+CXLF_ASSERT_AT(cxlf_reservations, range, 8);
 CXLF_ASSERT_SIZE(cxlf_fabric, 80 + 16 * CXLF_MAX_HOSTS +
-                 24 * CXLF_POISON_RECORDS + 24 * CXLF_RESERVATIONS);
+                 24 * CXLF_POISON_RECORDS +
+                 2 * (8 + 24 * CXLF_RESERVATIONS));
 
 #endif /* CXLF_ABI_H */

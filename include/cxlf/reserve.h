@@ -54,7 +54,7 @@ unsigned cxlf_reserve_list(const struct cxlf_fabric *fabric,
 
 /*
  * cxlf_is_reserved: whether a host other than @host has reserved @dpa.  Any
- * thread; no locks; one load while nothing is reserved.
+ * thread; no locks; a few loads while nothing is reserved.
  */
 bool cxlf_is_reserved(const struct cxlf_fabric *fabric, uint32_t host,
                       uint32_t gfam, uint64_t dpa);

@@ -118,12 +118,39 @@ static void test_spoilt(void)
     g_assert_cmpuint(cxlf_reserve_list(&fabric, &topology, list), ==, 0);
     is_reserved(0, 0, 0);
     memset(&fabric, 0, sizeof(fabric));
-    fabric.reservations = UINT32_MAX;
+    fabric.reserved[0].n = UINT32_MAX;
     g_assert_cmpuint(cxlf_reserve_list(&fabric, &topology, list), ==, 0);
     g_assert_false(is_reserved(0, 0, 0));
-    fabric.reserve_changes = 1;     /* its owner died there */
-    is_reserved(0, 0, 0);
-    cxlf_reserve_list(&fabric, &topology, list);
+}
+
+/* An owner that stands still or dies while it makes a change. */
+static void test_unfinished(void)
+{
+    struct cxlf_reservation list[CXLF_RESERVATIONS];
+    unsigned last;
+
+    memset(&fabric, 0, sizeof(fabric));
+    g_assert_cmpint(reserve(1, 0, 0, 4 * K), ==, CXLF_RESERVE_OK);
+    for (unsigned change = 0; change < 4; change++) {
+        last = cxlf_reserve_changes(&fabric);
+        memset(&fabric.reserved[(last + 1) % 2], change * 0x55,
+               sizeof(fabric.reserved[0]));
+        g_assert_cmpuint(cxlf_reserve_list(&fabric, &topology, list), ==, 1);
+        g_assert_cmpuint(list[0].length, ==, 4 * K);
+        g_assert_true(is_reserved(2, 0, 0));
+        g_assert_false(is_reserved(2, 0, 4 * K));
+        g_assert_cmpint(reserve(2, 0, 4 * K, 4 * K), ==, CXLF_RESERVE_OK);
+        g_assert_true(is_reserved(1, 0, 4 * K));
+        g_assert_true(cxlf_unreserve_all(&fabric, 2));
+        g_assert_cmpuint(cxlf_reserve_changes(&fabric), ==, last + 2);
+        /* So that the other table is in force next time. */
+        g_assert_true(cxlf_unreserve_all(&fabric, 1));
+        if (change % 2) {
+            reserve(3, 0, 0, 4 * K);
+            cxlf_unreserve_all(&fabric, 3);
+        }
+        g_assert_cmpint(reserve(1, 0, 0, 4 * K), ==, CXLF_RESERVE_OK);
+    }
 }
 
 /* A reader beside the writer sees the table of one time. */
@@ -170,6 +197,7 @@ int main(int argc, char **argv)
     g_test_add_func("/reserve/overlap", test_overlap);
     g_test_add_func("/reserve/full", test_full);
     g_test_add_func("/reserve/spoilt", test_spoilt);
+    g_test_add_func("/reserve/unfinished", test_unfinished);
     g_test_add_func("/reserve/threads", test_threads);
     return g_test_run();
 }

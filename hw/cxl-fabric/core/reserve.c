@@ -1,9 +1,17 @@
 /*
  * Reserved memory: ranges of pages that one host alone may use
  *
- * A sequence number is odd while the table is being changed, and readers
- * try again.  An owner that dies between leaves it odd; its fabric is lost
- * anyway, so readers try a bounded number of times.
+ * There are two tables.  The one whose turn it is by the number of changes is
+ * in force; the writer makes the other one, and then adds a change.  So a
+ * reader finds a whole table also while the writer stands still, or is dead,
+ * in the middle of a change; it has to read again only when one was completed
+ * meanwhile.  As the writer may be hostile, it reads a bounded number of
+ * times.
+ *
+ * Memory order: (W0) the table and (W1) the number of changes, which a reader
+ * (R0) loads before it reads the table and (R3) after it.  W1 pairs with R0.
+ * When a reader sees (R1) a store of the change after the next, which is to
+ * its own table, the fences make it see at R3 that the next was completed.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -33,33 +41,39 @@ static bool overlaps(const struct cxlf_reservation *r, uint32_t gfam,
            dpa < r->dpa + r->length;
 }
 
-static void begin(struct cxlf_fabric *f)
+static const struct cxlf_reservations *table(const struct cxlf_fabric *f,
+                                             uint64_t changes)
 {
-    __atomic_store_n(&f->reserve_changes, f->reserve_changes + 1,
-                     __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);    /* (W0) before the table */
+    return &f->reserved[changes % 2];
 }
 
-static void end(struct cxlf_fabric *f)
+/* The ranges of the table in force, as its writer has them. */
+static void copy_table(const struct cxlf_fabric *f,
+                       struct cxlf_reservations *to)
 {
-    __atomic_store_n(&f->reserve_changes, f->reserve_changes + 1,
-                     __ATOMIC_RELEASE);         /* (W1) after it */
+    *to = *table(f, f->reserve_changes);
+    if (to->n > CXLF_RESERVATIONS) {
+        to->n = 0;      /* nothing that was written here */
+    }
 }
 
-static void set(uint64_t *field, uint64_t value)
+/* Put another table in force. */
+static void publish(struct cxlf_fabric *f, const struct cxlf_reservations *to)
 {
-    __atomic_store_n(field, value, __ATOMIC_RELAXED);
-}
+    uint64_t changes = f->reserve_changes + 1;
+    struct cxlf_reservations *at = &f->reserved[changes % 2];
 
-static void set_entry(struct cxlf_fabric *f, unsigned i,
-                      const struct cxlf_reservation *r)
-{
-    struct cxlf_reservation *at = &f->reservation[i];
+    __atomic_thread_fence(__ATOMIC_RELEASE);    /* after the last W1 */
+    for (uint32_t i = 0; i < to->n; i++) {
+        struct cxlf_reservation *r = &at->range[i];
 
-    __atomic_store_n(&at->gfam, r->gfam, __ATOMIC_RELAXED);
-    __atomic_store_n(&at->host, r->host, __ATOMIC_RELAXED);
-    set(&at->dpa, r->dpa);
-    set(&at->length, r->length);
+        __atomic_store_n(&r->gfam, to->range[i].gfam, __ATOMIC_RELAXED);
+        __atomic_store_n(&r->host, to->range[i].host, __ATOMIC_RELAXED);
+        __atomic_store_n(&r->dpa, to->range[i].dpa, __ATOMIC_RELAXED);
+        __atomic_store_n(&r->length, to->range[i].length, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&at->n, to->n, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->reserve_changes, changes, __ATOMIC_RELEASE); /* W1 */
 }
 
 enum cxlf_reserve_result cxlf_reserve(struct cxlf_fabric *f,
@@ -67,15 +81,14 @@ enum cxlf_reserve_result cxlf_reserve(struct cxlf_fabric *f,
                                       uint32_t host, uint32_t gfam,
                                       uint64_t dpa, uint64_t length)
 {
-    struct cxlf_reservation made = {
-        .gfam = gfam, .host = host, .dpa = dpa, .length = length,
-    };
+    struct cxlf_reservations now;
 
     if (!is_range(t, gfam, dpa, length)) {
         return CXLF_RESERVE_RANGE;
     }
-    for (uint32_t i = 0; i < f->reservations; i++) {
-        const struct cxlf_reservation *r = &f->reservation[i];
+    copy_table(f, &now);
+    for (uint32_t i = 0; i < now.n; i++) {
+        const struct cxlf_reservation *r = &now.range[i];
 
         if (overlaps(r, gfam, dpa, length) && r->host != host) {
             return CXLF_RESERVE_TAKEN;
@@ -85,27 +98,38 @@ enum cxlf_reserve_result cxlf_reserve(struct cxlf_fabric *f,
             return CXLF_RESERVE_OK;     /* all of it is, already */
         }
     }
-    if (f->reservations == CXLF_RESERVATIONS) {
+    if (now.n == CXLF_RESERVATIONS) {
         return CXLF_RESERVE_FULL;
     }
-    begin(f);
-    set_entry(f, f->reservations, &made);
-    __atomic_store_n(&f->reservations, f->reservations + 1,
-                     __ATOMIC_RELAXED);
-    end(f);
+    now.range[now.n++] = (struct cxlf_reservation) {
+        .gfam = gfam, .host = host, .dpa = dpa, .length = length,
+    };
+    publish(f, &now);
     return CXLF_RESERVE_OK;
 }
 
-/* The last entry takes the place of one that goes. */
-static void drop_entry(struct cxlf_fabric *f, unsigned i)
+/* Drop all ranges of a host, or only those of one device between two DPAs. */
+static bool drop(struct cxlf_fabric *f, uint32_t host, bool all,
+                 uint32_t gfam, uint64_t dpa, uint64_t end)
 {
-    struct cxlf_reservation last = f->reservation[f->reservations - 1];
+    struct cxlf_reservations now;
+    bool found = false;
 
-    begin(f);
-    set_entry(f, i, &last);
-    __atomic_store_n(&f->reservations, f->reservations - 1,
-                     __ATOMIC_RELAXED);
-    end(f);
+    copy_table(f, &now);
+    for (uint32_t i = now.n; i-- > 0;) {
+        const struct cxlf_reservation *r = &now.range[i];
+
+        if (r->host == host &&
+            (all || (r->gfam == gfam && r->dpa >= dpa &&
+                     r->dpa + r->length <= end))) {
+            now.range[i] = now.range[--now.n];
+            found = true;
+        }
+    }
+    if (found) {
+        publish(f, &now);
+    }
+    return found;
 }
 
 enum cxlf_reserve_result cxlf_unreserve(struct cxlf_fabric *f,
@@ -113,34 +137,16 @@ enum cxlf_reserve_result cxlf_unreserve(struct cxlf_fabric *f,
                                         uint32_t host, uint32_t gfam,
                                         uint64_t dpa, uint64_t length)
 {
-    bool found = false;
-
     if (!is_range(t, gfam, dpa, length)) {
         return CXLF_RESERVE_RANGE;
     }
-    for (uint32_t i = f->reservations; i-- > 0;) {
-        const struct cxlf_reservation *r = &f->reservation[i];
-
-        if (r->host == host && r->gfam == gfam && r->dpa >= dpa &&
-            r->dpa + r->length <= dpa + length) {
-            drop_entry(f, i);
-            found = true;
-        }
-    }
-    return found ? CXLF_RESERVE_OK : CXLF_RESERVE_NONE;
+    return drop(f, host, false, gfam, dpa, dpa + length) ?
+           CXLF_RESERVE_OK : CXLF_RESERVE_NONE;
 }
 
 bool cxlf_unreserve_all(struct cxlf_fabric *f, uint32_t host)
 {
-    bool found = false;
-
-    for (uint32_t i = f->reservations; i-- > 0;) {
-        if (f->reservation[i].host == host) {
-            drop_entry(f, i);
-            found = true;
-        }
-    }
-    return found;
+    return drop(f, host, true, 0, 0, 0);
 }
 
 uint64_t cxlf_reserve_changes(const struct cxlf_fabric *f)
@@ -148,19 +154,35 @@ uint64_t cxlf_reserve_changes(const struct cxlf_fabric *f)
     return __atomic_load_n(&f->reserve_changes, __ATOMIC_ACQUIRE);
 }
 
+/* Whether the table that was in force at @before may have been changed. */
+static bool was_changed(const struct cxlf_fabric *f, uint64_t before)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&f->reserve_changes, __ATOMIC_RELAXED) != before;
+}
+
+static uint32_t count(const struct cxlf_reservations *table)
+{
+    uint32_t n = __atomic_load_n(&table->n, __ATOMIC_RELAXED);
+
+    return n < CXLF_RESERVATIONS ? n : CXLF_RESERVATIONS;
+}
+
 unsigned cxlf_reserve_list(const struct cxlf_fabric *f,
                            const struct cxlf_topology *t,
                            struct cxlf_reservation list[CXLF_RESERVATIONS])
 {
-    unsigned n = 0;
+    unsigned n = 0, tries = 0;
+    uint64_t changes;
 
-    for (unsigned try = 0; try < TRIES; try++) {
-        uint64_t before = cxlf_reserve_changes(f);
-        uint32_t have = __atomic_load_n(&f->reservations, __ATOMIC_RELAXED);
+    do {
+        const struct cxlf_reservations *now;
 
-        n = have < CXLF_RESERVATIONS ? have : CXLF_RESERVATIONS;
+        changes = cxlf_reserve_changes(f);      /* R0 */
+        now = table(f, changes);
+        n = count(now);
         for (unsigned i = 0; i < n; i++) {
-            const struct cxlf_reservation *r = &f->reservation[i];
+            const struct cxlf_reservation *r = &now->range[i];
 
             list[i] = (struct cxlf_reservation) {
                 .gfam = __atomic_load_n(&r->gfam, __ATOMIC_RELAXED),
@@ -169,13 +191,7 @@ unsigned cxlf_reserve_list(const struct cxlf_fabric *f,
                 .length = __atomic_load_n(&r->length, __ATOMIC_RELAXED),
             };
         }
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (before % 2 == 0 &&
-            __atomic_load_n(&f->reserve_changes, __ATOMIC_RELAXED) ==
-            before) {
-            break;
-        }
-    }
+    } while (was_changed(f, changes) && ++tries < TRIES);
     for (unsigned i = n; i-- > 0;) {
         if (list[i].host >= t->hosts ||
             !is_range(t, list[i].gfam, list[i].dpa, list[i].length)) {
@@ -188,15 +204,20 @@ unsigned cxlf_reserve_list(const struct cxlf_fabric *f,
 bool cxlf_is_reserved(const struct cxlf_fabric *f, uint32_t host,
                       uint32_t gfam, uint64_t dpa)
 {
-    bool reserved = false;
+    unsigned tries = 0;
+    uint64_t changes;
+    bool reserved;
 
-    for (unsigned try = 0; try < TRIES; try++) {
-        uint64_t before = cxlf_reserve_changes(f);
-        uint32_t n = __atomic_load_n(&f->reservations, __ATOMIC_RELAXED);
+    do {
+        const struct cxlf_reservations *now;
+        uint32_t n;
 
+        changes = cxlf_reserve_changes(f);
+        now = table(f, changes);
+        n = count(now);
         reserved = false;
-        for (uint32_t i = 0; i < n && i < CXLF_RESERVATIONS; i++) {
-            const struct cxlf_reservation *r = &f->reservation[i];
+        for (uint32_t i = 0; i < n; i++) {
+            const struct cxlf_reservation *r = &now->range[i];
             uint64_t from = __atomic_load_n(&r->dpa, __ATOMIC_RELAXED);
 
             reserved |=
@@ -205,12 +226,6 @@ bool cxlf_is_reserved(const struct cxlf_fabric *f, uint32_t host,
                 dpa >= from && dpa - from <
                 __atomic_load_n(&r->length, __ATOMIC_RELAXED);
         }
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (before % 2 == 0 &&
-            __atomic_load_n(&f->reserve_changes, __ATOMIC_RELAXED) ==
-            before) {
-            break;
-        }
-    }
+    } while (was_changed(f, changes) && ++tries < TRIES);
     return reserved;
 }
