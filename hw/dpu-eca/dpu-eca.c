@@ -26,6 +26,7 @@
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
 #include "eca-commands.h"
+#include "eca-events.h"
 #include "eca-fail.h"
 #include "eca-hot.h"
 #include "eca-internal.h"
@@ -173,6 +174,8 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
         value = read_life(s, (aligned - ECA_HOST_LIFE) / 4);
     } else if (aligned >= ECA_QUEUE && aligned < ECA_QUEUE_END) {
         value = eca_queue_read(s, aligned);
+    } else if (aligned >= ECA_EV_BASE && aligned < ECA_EV_END) {
+        value = eca_events_read(s, aligned);
     } else if (aligned >= ECA_COUNTER_END) {
         value = 0;
     } else if (aligned >= ECA_COUNTER) {
@@ -190,10 +193,16 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
 static void eca_bar_write(void *opaque, hwaddr addr, uint64_t value,
                           unsigned size)
 {
-    bool queue = addr >= ECA_QUEUE && addr < ECA_QUEUE_END;
+    bool done;
 
-    if (!(queue ? eca_queue_write(opaque, addr, value, size) :
-          eca_copy_write(opaque, addr, value, size))) {
+    if (addr >= ECA_QUEUE && addr < ECA_QUEUE_END) {
+        done = eca_queue_write(opaque, addr, value, size);
+    } else if (addr >= ECA_EV_BASE && addr < ECA_EV_END) {
+        done = eca_events_write(opaque, addr, value, size);
+    } else {
+        done = eca_copy_write(opaque, addr, value, size);
+    }
+    if (!done) {
         qemu_log_mask(LOG_GUEST_ERROR, "dpu-eca: write to register "
                       "0x%" HWADDR_PRIx ", which is read-only, or is so "
                       "now\n", addr);
@@ -378,6 +387,7 @@ static void eca_realize(PCIDevice *dev, Error **errp)
         msix_vector_use(dev, i);
     }
     eca_queues_init(s);
+    eca_events_init(s);
     s->lost_notifier.notify = on_lost;
     cxl_fabric_add_lost_notifier(s->fabric, &s->lost_notifier);
     s->reserve_notifier.notify = on_reserve;
@@ -406,6 +416,7 @@ static void eca_exit(PCIDevice *dev)
     eca_queues_exit(s);
     msix_uninit_exclusive_bar(dev);
     drop_fabric(s);
+    eca_events_exit(s);     /* the agent's thread is gone */
     g_free(s->locked);
     s->locked = NULL;
 }
@@ -416,6 +427,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
     ECAState *s = DPU_ECA(obj);
 
     eca_queues_reset(s);
+    eca_events_reset(s);
     if (s->pager) {
         eca_pager_release(s->pager);
     } else if (cxl_fabric_is_up(s->fabric)) {

@@ -37,6 +37,7 @@ typedef struct ECACopyCommand {
 
 typedef struct ECAHot ECAHot;
 typedef struct ECAQueue ECAQueue;
+typedef struct ECAEvents ECAEvents;
 
 struct ECAState {
     PCIDevice parent_obj;
@@ -53,6 +54,8 @@ struct ECAState {
     ECACopyCommand copy;        /* registers */
     ECARange copy_range;        /* their command */
     ECAQueue *queues;
+    ECAEvents *events;          /* has a lock of its own */
+    uint32_t event_wish;        /* the mask while the ring is on */
     void *reserve_user;         /* whom the owner will answer */
     ECAPager *pager;            /* NULL: no page ownership */
     ECAHeld held[2];            /* pages kept during a trapped access */
@@ -65,6 +68,8 @@ struct ECAState {
 
     /* Any thread, atomically: a bit for each device that counts. */
     uint32_t hot_on;
+    /* Any thread, atomically: a bit for each kind that the guest wants. */
+    uint32_t event_mask;
 
     /* Properties */
     bool ownership;

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "eca-events.h"
 #include "eca-pager-internal.h"
 
 void pager_soft_switched(void *opaque, uint32_t gfam)
@@ -26,6 +27,18 @@ void pager_soft_changed(void *opaque, uint32_t gfam, uint64_t dpa,
                         uint64_t size)
 {
     pager_ask_to_drop_code(opaque, gfam, dpa, size);
+}
+
+void pager_soft_conflict(void *opaque, const CXLFabricConflict *conflict)
+{
+    ECAPager *p = opaque;
+
+    eca_event(p->eca, &(ECAEvent) {
+        .kind = ECA_EVENT_CONFLICT, .gfam = conflict->gfam, .count = 1,
+        .host = conflict->other < 0 ? ECA_EVENT_NONE : conflict->other,
+        .dpa = conflict->dpa, .length = CXLF_LINE,
+        .data = { conflict->kind, conflict->operation },
+    });
 }
 
 /* Whether that is all about a fault. */

@@ -274,6 +274,7 @@ void pager_watch_reservations(ECAPager *p);
 void pager_soft_switched(void *opaque, uint32_t gfam);
 void pager_soft_changed(void *opaque, uint32_t gfam, uint64_t dpa,
                         uint64_t size);
+void pager_soft_conflict(void *opaque, const CXLFabricConflict *conflict);
 bool pager_soft_fault(ECAPager *p, uint32_t gfam, uint64_t dpa,
                       const ECAFault *f);
 

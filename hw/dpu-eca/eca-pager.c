@@ -490,6 +490,7 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
         .opaque = p, .give_up = pager_soft_give_up,
         .switched = pager_soft_switched,
         .changed = pager_soft_changed,
+        .conflict = pager_soft_conflict,
     };
     p->soft = eca_soft_new(p->fabric, p->host, &p->uffd, &p->soft_io);
     qemu_thread_create(&p->thread, "eca", pager_thread, p,

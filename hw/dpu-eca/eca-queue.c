@@ -12,14 +12,12 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
-#include "qemu/host-utils.h"
-#include "qemu/log.h"
 #include "block/aio.h"
-#include "hw/pci/msix.h"
 #include "eca-commands.h"
 #include "eca-internal.h"
 #include "eca-queue.h"
 #include "eca-regs.h"
+#include "eca-ring.h"
 #include "trace.h"
 
 #define SLOTS           16
@@ -56,39 +54,17 @@ struct ECAQueue {
     QEMUBH *bh;
 
     /* Registers */
-    uint64_t sq_base, cq_base;
-    uint32_t sq_size, cq_size, control;
+    uint64_t sq_base;
+    uint32_t sq_size, control;
     uint32_t state, why;
-    uint32_t sq_tail, sq_head, cq_head, cq_tail;
+    uint32_t sq_tail, sq_head;
+    ECARing cq;
 
-    uint16_t phase;
     bool interrupt;             /* to be raised */
     Command command;
     Slot slot[SLOTS];
     ECARange range[SLOTS];      /* of each slot */
 };
-
-/* Memory of the guest, but no registers of any device. */
-static bool dma(ECAQueue *q, uint64_t at, void *buffer, uint64_t size,
-                DMADirection direction)
-{
-    const MemTxAttrs memory = { .memory = true };
-
-    return at <= UINT64_MAX - size &&
-           pci_dma_rw(&q->eca->parent_obj, at, buffer, size, direction,
-                      memory) == MEMTX_OK;
-}
-
-static bool dma_read(ECAQueue *q, uint64_t at, void *to, uint64_t size)
-{
-    return dma(q, at, to, size, DMA_DIRECTION_TO_DEVICE);
-}
-
-static bool dma_write(ECAQueue *q, uint64_t at, const void *from,
-                      uint64_t size)
-{
-    return dma(q, at, (void *)from, size, DMA_DIRECTION_FROM_DEVICE);
-}
 
 /* The end of a queue's work */
 
@@ -118,37 +94,22 @@ static void stop(ECAQueue *q, uint32_t why)
 
 /* Completions */
 
-static bool has_room(const ECAQueue *q)
-{
-    return ((q->cq_tail + 1) & (q->cq_size - 1)) != q->cq_head;
-}
-
 static void complete(ECAQueue *q)
 {
     Command *c = &q->command;
-    uint64_t at = q->cq_base + q->cq_tail * ECA_CQE_SIZE;
     uint8_t entry[ECA_CQE_SIZE] = { 0 };
 
     trace_eca_queue_end(q->eca->host, q->number, c->command, c->tag, c->done,
                         c->status);
     stl_le_p(entry + ECA_CQE_TAG, c->tag);
     stw_le_p(entry + ECA_CQE_STATUS, c->status);
-    stw_le_p(entry + ECA_CQE_PHASE, q->phase ^ 1);
     stq_le_p(entry + ECA_CQE_DONE, c->done);
     stq_le_p(entry + ECA_CQE_WHERE, c->where);
     stl_le_p(entry + ECA_CQE_SQ_HEAD, q->sq_head);
-    if (!dma_write(q, at, entry, sizeof(entry))) {
+    if (!eca_ring_put(&q->cq, q->eca, entry, sizeof(entry), ECA_CQE_PHASE)) {
         stop(q, ECA_QUEUE_WHY_DMA);
         return;
     }
-    smp_wmb();      /* the entry before its phase */
-    stw_le_p(entry + ECA_CQE_PHASE, q->phase);
-    if (!dma_write(q, at + ECA_CQE_PHASE, entry + ECA_CQE_PHASE, 2)) {
-        stop(q, ECA_QUEUE_WHY_DMA);
-        return;
-    }
-    q->cq_tail = (q->cq_tail + 1) & (q->cq_size - 1);
-    q->phase ^= !q->cq_tail;
     q->interrupt |= c->status || !(c->flags & ECA_SQE_QUIET);
     drop_command(q);
 }
@@ -211,10 +172,11 @@ static bool fetch(ECAQueue *q)
     Command *c = &q->command;
     uint8_t e[ECA_SQE_SIZE];
 
-    if (q->sq_head == q->sq_tail || !has_room(q)) {
+    if (q->sq_head == q->sq_tail || !eca_ring_has_room(&q->cq)) {
         return false;
     }
-    if (!dma_read(q, q->sq_base + q->sq_head * ECA_SQE_SIZE, e, sizeof(e))) {
+    if (!eca_dma_read(q->eca, q->sq_base + q->sq_head * ECA_SQE_SIZE, e,
+                      sizeof(e))) {
         stop(q, ECA_QUEUE_WHY_DMA);
         return false;
     }
@@ -257,8 +219,9 @@ static bool next_range(ECAQueue *q)
     if (!(c->flags & ECA_SQE_LIST)) {
         return true;
     }
-    if (slot == 0 && !dma_read(q, c->address + c->index * ECA_LIST_SIZE,
-                               c->list, n * ECA_LIST_SIZE)) {
+    if (slot == 0 &&
+        !eca_dma_read(q->eca, c->address + c->index * ECA_LIST_SIZE, c->list,
+                      n * ECA_LIST_SIZE)) {
         give_up(c, ECA_COPY_ADDRESS);
         return false;
     }
@@ -409,7 +372,7 @@ static bool write_holdings(ECAQueue *q)
         held[i] = eca_pager_holding(q->eca->pager, c->gfam,
                                     c->dpa + (uint64_t)i * CXLF_PAGE);
     }
-    if (!dma_write(q, c->address + c->done, held, n)) {
+    if (!eca_dma_write(q->eca, c->address + c->done, held, n)) {
         give_up(c, ECA_COPY_ADDRESS);
         return true;
     }
@@ -430,7 +393,7 @@ static void write_counters(ECAQueue *q)
     for (unsigned i = 0; i < CXLF_COUNTERS; i++) {
         counters[i] = cpu_to_le64(counters[i]);
     }
-    if (dma_write(q, c->address, counters, size)) {
+    if (eca_dma_write(q->eca, c->address, counters, size)) {
         c->done = size;
     } else {
         give_up(c, ECA_COPY_ADDRESS);
@@ -497,11 +460,8 @@ static Step step(ECAQueue *q)
 
 static void raise_interrupt(ECAQueue *q)
 {
-    PCIDevice *dev = &q->eca->parent_obj;
-
-    if (q->interrupt && q->control & ECA_QUEUE_INTERRUPT &&
-        msix_enabled(dev)) {
-        msix_notify(dev, q->number);
+    if (q->interrupt && q->control & ECA_QUEUE_INTERRUPT) {
+        eca_raise(q->eca, q->number);
     }
     q->interrupt = false;
 }
@@ -542,26 +502,21 @@ void eca_queues_kick(ECAState *s)
 
 /* Registers */
 
-static bool is_ring(uint64_t base, uint32_t size, unsigned entry)
-{
-    return base % entry == 0 && is_power_of_2(size) &&
-           size >= ECA_QUEUE_MIN && size <= ECA_QUEUE_MAX;
-}
-
 static void turn_off(ECAQueue *q)
 {
     drop_command(q);
     q->state = ECA_QUEUE_OFF;
     q->why = 0;
     q->interrupt = false;
-    q->sq_tail = q->sq_head = q->cq_head = q->cq_tail = 0;
+    q->sq_tail = q->sq_head = 0;
+    eca_ring_start(&q->cq);
 }
 
 static void turn_on(ECAQueue *q)
 {
-    q->phase = 1;
-    if (is_ring(q->sq_base, q->sq_size, ECA_SQE_SIZE) &&
-        is_ring(q->cq_base, q->cq_size, ECA_CQE_SIZE)) {
+    eca_ring_start(&q->cq);
+    if (eca_is_ring(q->sq_base, q->sq_size, ECA_SQE_SIZE) &&
+        eca_is_ring(q->cq.base, q->cq.size, ECA_CQE_SIZE)) {
         q->state = ECA_QUEUE_ON;
     } else {
         stop(q, ECA_QUEUE_WHY_SETUP);
@@ -596,15 +551,11 @@ static void set_sq_tail(ECAQueue *q, uint32_t value)
 
 static void set_cq_head(ECAQueue *q, uint32_t value)
 {
-    uint32_t mask = q->cq_size - 1;
+    uint32_t why = eca_ring_take(&q->cq, value);
 
-    if (value > mask) {
-        stop(q, ECA_QUEUE_WHY_INDEX);
-    } else if (((value - q->cq_head) & mask) >
-               ((q->cq_tail - q->cq_head) & mask)) {
-        stop(q, ECA_QUEUE_WHY_TAKEN);
+    if (why) {
+        stop(q, why);
     } else {
-        q->cq_head = value;
         qemu_bh_schedule(q->bh);
     }
 }
@@ -628,16 +579,16 @@ uint64_t eca_queue_read(ECAState *s, hwaddr offset)
     case ECA_QUEUE_SQ_BASE:
         return q->sq_base;
     case ECA_QUEUE_CQ_BASE:
-        return q->cq_base;
+        return q->cq.base;
     case ECA_QUEUE_SQ_SIZE:
-        return q->sq_size | (uint64_t)q->cq_size << 32;
+        return q->sq_size | (uint64_t)q->cq.size << 32;
     case ECA_QUEUE_CONTROL:
         return q->control | (uint64_t)(q->state |
                                        q->why << ECA_QUEUE_WHY_SHIFT) << 32;
     case ECA_QUEUE_SQ_TAIL:
         return q->sq_tail | (uint64_t)q->sq_head << 32;
     case ECA_QUEUE_CQ_HEAD:
-        return q->cq_head | (uint64_t)q->cq_tail << 32;
+        return q->cq.head | (uint64_t)q->cq.tail << 32;
     case ECA_QUEUE_PROGRESS:
         return progress(q);
     default:
@@ -649,7 +600,7 @@ uint64_t eca_queue_read(ECAState *s, hwaddr offset)
 static bool write_4(ECAQueue *q, hwaddr reg, uint32_t value)
 {
     bool off = q->state == ECA_QUEUE_OFF, on = q->state == ECA_QUEUE_ON;
-    uint64_t *base = reg < ECA_QUEUE_CQ_BASE ? &q->sq_base : &q->cq_base;
+    uint64_t *base = reg < ECA_QUEUE_CQ_BASE ? &q->sq_base : &q->cq.base;
 
     switch (reg) {
     case ECA_QUEUE_SQ_BASE ... ECA_QUEUE_CQ_BASE + 4:
@@ -661,7 +612,7 @@ static bool write_4(ECAQueue *q, hwaddr reg, uint32_t value)
         q->sq_size = off ? value : q->sq_size;
         return off;
     case ECA_QUEUE_CQ_SIZE:
-        q->cq_size = off ? value : q->cq_size;
+        q->cq.size = off ? value : q->cq.size;
         return off;
     case ECA_QUEUE_CONTROL:
         set_control(q, value);
@@ -703,8 +654,8 @@ void eca_queues_reset(ECAState *s)
 
         turn_off(q);
         qemu_bh_cancel(q->bh);
-        q->sq_base = q->cq_base = 0;
-        q->sq_size = q->cq_size = q->control = 0;
+        q->sq_base = q->cq.base = 0;
+        q->sq_size = q->cq.size = q->control = 0;
     }
 }
 

@@ -116,8 +116,33 @@
 #define ECA_QUEUE_PROGRESS  0x30    /* 64 bits */
 #define ECA_QUEUE_END       (ECA_QUEUE + ECA_QUEUES * ECA_QUEUE_STRIDE)
 
-#define ECA_QUEUE_MIN       2       /* entries */
-#define ECA_QUEUE_MAX       4096
+#define ECA_RING_MIN        2       /* entries */
+#define ECA_RING_MAX        4096
+
+/* Events */
+#define ECA_EV_BASE         0x1100  /* 64 bits, rw */
+#define ECA_EV_SIZE         0x1108  /* rw */
+#define ECA_EV_CONTROL      0x110c  /* rw; as that of a queue */
+#define ECA_EV_STATE        0x1110  /* as that of a queue */
+#define ECA_EV_MASK         0x1114  /* rw */
+#define ECA_EV_SAMPLE       0x1118  /* rw */
+#define ECA_EV_HEAD         0x111c  /* rw */
+#define ECA_EV_TAIL         0x1120
+#define ECA_EV_LOST         0x1128  /* 64 bits */
+#define ECA_EV_END          0x1130
+#define ECA_EVENT_VECTOR    4
+
+/* An event, in guest memory; little-endian */
+#define ECA_EVENT_SIZE      64
+#define ECA_EVENT_KIND      0x00    /* 16 bits */
+#define ECA_EVENT_PHASE     0x02    /* 16 bits */
+#define ECA_EVENT_HOST_AT   0x04
+#define ECA_EVENT_GFAM      0x08
+#define ECA_EVENT_COUNT     0x0c
+#define ECA_EVENT_DPA       0x10    /* 64 bits */
+#define ECA_EVENT_LENGTH    0x18    /* 64 bits */
+#define ECA_EVENT_TIME      0x20    /* 64 bits */
+#define ECA_EVENT_DATA      0x28    /* 24 bytes */
 
 /* A submission, in guest memory; little-endian */
 #define ECA_SQE_SIZE        64

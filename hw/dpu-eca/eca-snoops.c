@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "eca-events.h"
 #include "eca-pager-internal.h"
 #include "trace.h"
 
@@ -73,6 +74,22 @@ static void add_snoop(ECAPager *p, struct cxlf_message m)
     QTAILQ_INSERT_TAIL(&p->snoops, s, next);
 }
 
+static void tell(ECAPager *p, ECAEventKind kind, uint32_t gfam, uint64_t dpa,
+                 uint64_t length)
+{
+    eca_event(p->eca, &(ECAEvent) {
+        .kind = kind, .host = ECA_EVENT_NONE, .gfam = gfam, .count = 1,
+        .dpa = dpa, .length = length,
+    });
+}
+
+static void tell_lost(ECAPager *p, uint32_t gfam, uint64_t from, uint64_t to)
+{
+    if (from < to) {
+        tell(p, ECA_EVENT_OWNERSHIP, gfam, from, to - from);
+    }
+}
+
 /* Another host took a page. */
 static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
 {
@@ -100,6 +117,7 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
 {
     struct cxlf_snoop step[1 << CXLF_MAX_ORDER];
     unsigned hosts = p->directory->topology.hosts, steps = 0;
+    uint64_t lost_from = 0, lost_to = 0;
     int64_t now = p->now_us, later = 0;
 
     for (unsigned i = 0; i < 1u << s->order; i++) {
@@ -120,6 +138,11 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
         } else if (cxlf_snoop_step(&p->agent, &step[steps]) == CXLF_MORE) {
             if (held != CXLF_HELD_NOT) {
                 page_lost(p, s->gfam, dpa);
+                if (dpa != lost_to) {
+                    tell_lost(p, s->gfam, lost_from, lost_to);
+                    lost_from = dpa;
+                }
+                lost_to = dpa + CXLF_PAGE;
             }
             steps++;
         }
@@ -128,6 +151,10 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
     if (p->lost_pages) {
         pager_count(p, s->gfam, s->dpa, CXLF_PAGE_REVOKED, p->lost_pages);
         p->lost_pages = 0;
+    }
+    tell_lost(p, s->gfam, lost_from, lost_to);
+    if (steps) {
+        tell(p, ECA_EVENT_BISNP, s->gfam, s->dpa, CXLF_PAGE << s->order);
     }
     for (unsigned i = 0; i < steps; i++) {
         unsigned tries = 0;

@@ -73,6 +73,7 @@ static void io_conflict(void *opaque, const ECAConflict *conflict)
     Device *d = opaque;
     ECASoft *s = d->soft;
     uint64_t dpa = d->hot + conflict->offset;
+    CXLFabricConflict found;
 
     trace_eca_conflict(conflict->host, conflict->other, d->gfam, dpa,
                        operations[conflict->operation],
@@ -80,16 +81,19 @@ static void io_conflict(void *opaque, const ECAConflict *conflict)
     if (conflict->kind == ECA_CONFLICT_OVERLAP) {
         return;
     }
+    found = (CXLFabricConflict) {
+        .kind = (CXLFabricConflictIs)conflict->kind,
+        .operation = (CXLFabricCopyOperation)conflict->operation,
+        .host = conflict->host, .other = conflict->other,
+        .gfam = d->gfam, .dpa = dpa,
+    };
+    s->io->conflict(s->io->opaque, &found);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         if (s->queued == QUEUE) {
             s->left_out++;
         } else {
-            s->queue[s->queued++] = (CXLFabricConflict) {
-                .kind = (CXLFabricConflictIs)conflict->kind,
-                .operation = (CXLFabricCopyOperation)conflict->operation,
-                .host = conflict->host, .other = conflict->other,
-                .gfam = d->gfam, .dpa = dpa, .left_out = s->left_out,
-            };
+            found.left_out = s->left_out;
+            s->queue[s->queued++] = found;
             s->left_out = 0;
         }
     }

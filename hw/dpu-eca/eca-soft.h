@@ -26,6 +26,8 @@ typedef struct ECASoftIO {
     void (*switched)(void *opaque, uint32_t gfam);
     /* What vCPUs see there changes without a store of theirs. */
     void (*changed)(void *opaque, uint32_t gfam, uint64_t dpa, uint64_t size);
+    /* A conflict was found. */
+    void (*conflict)(void *opaque, const CXLFabricConflict *conflict);
 } ECASoftIO;
 
 typedef enum ECASoftFault {

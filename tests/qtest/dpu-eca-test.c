@@ -26,7 +26,7 @@
 #define COPY        0x200   /* rw registers, and what they change */
 #define COPY_END    0x220
 #define QUEUE       0x1000  /* likewise */
-#define QUEUE_END   0x1100
+#define QUEUE_END   0x1130  /* and events */
 #define COUNTER(n)  (0x400 + (n) * 8)
 #define LIFE(n)     (0x4000 + (n) * 4)
 #define BAR_SIZE    0x8000

@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "cxlf-eca.h"
 #include "cxlf-hdm.h"
 
 #define BULK        CLASS_SIZE      /* DPA where BULK begins */
@@ -19,9 +20,7 @@
 #define RINGS       0x1000000       /* of queue 0, 64 KiB for each queue */
 #define LIST        0x2000000
 #define OUTPUT      0x3000000
-#define MESSAGES    0x3800000       /* of MSI-X */
 #define RAM_END     (128 * MIB)
-#define MSIX_BAR    0xca000000
 
 #define QUEUES      4
 #define QUEUE(q)    (0x1000 + (q) * 0x40)
@@ -546,24 +545,6 @@ static void test_list(void)
     cxlf_host_stop(h);
 }
 
-static void set_mode(CxlfFabric *f, const char *mode)
-{
-    gint64 deadline = cxlf_deadline();
-    QDict *r, *info;
-    bool changing;
-
-    r = qtest_qmp(f->owner, "{ 'execute': 'x-cxl-fabric-set-bulk-mode', "
-                  "'arguments': { 'mode': %s } }", mode);
-    g_assert_true(qdict_haskey(r, "return"));
-    qobject_unref(r);
-    do {
-        info = cxlf_query(f->owner);
-        changing = qdict_get_bool(info, "bulk-mode-changing");
-        qobject_unref(info);
-        cxlf_pause(deadline, "a change of the mode");
-    } while (changing);
-}
-
 static void test_copies(void)
 {
     CxlfFabric *f = cxlf_fabric_start(2, "", "");
@@ -574,7 +555,7 @@ static void test_copies(void)
 
     /* In coherent mode there is nothing to do. */
     expect_done(&a, on_range(FLUSH, BULK, CLASS_SIZE), 0);
-    set_mode(f, "software");
+    cxlf_set_bulk_mode(f, "software");
     expect(&a, on_range(OWNED, BULK, BLOCK), OFF, 0, 0);
     expect(&a, on_range(OWNED, BULK - BLOCK, 2 * BLOCK), OFF, 0, 0);
 
@@ -596,7 +577,7 @@ static void test_copies(void)
     /* HOT has no private copies. */
     expect(&a, on_range(FLUSH, 0, 64), RANGE, 0, 0);
     expect(&a, on_range(FLUSH, BULK, CLASS_SIZE + 1), RANGE, 0, 0);
-    set_mode(f, "coherent");
+    cxlf_set_bulk_mode(f, "coherent");
     cxlf_fabric_stop(f);
 }
 
@@ -995,88 +976,49 @@ static void test_off(void)
     cxlf_host_stop(h);
 }
 
-static void set_vector(CxlfHost *h, unsigned n, bool masked)
-{
-    qtest_writeq(h->qts, MSIX_BAR + n * 16, MESSAGES + n * 4);
-    qtest_writel(h->qts, MSIX_BAR + n * 16 + 8, 0x100 + n);
-    qtest_writel(h->qts, MSIX_BAR + n * 16 + 12, masked);
-}
-
-static uint32_t message(CxlfHost *h, unsigned n)
-{
-    uint32_t was = qtest_readl(h->qts, MESSAGES + n * 4);
-
-    qtest_writel(h->qts, MESSAGES + n * 4, 0);
-    return was;
-}
-
-static void wait_message(CxlfHost *h, unsigned n)
-{
-    gint64 deadline = cxlf_deadline();
-
-    while (qtest_readl(h->qts, MESSAGES + n * 4) != 0x100 + n) {
-        cxlf_pause(deadline, "an interrupt");
-    }
-    message(h, n);
-}
-
-static unsigned msix_capability(CxlfHost *h)
-{
-    unsigned at = cxlf_config_readw(h, BDF_ECA, 0x34) & 0xff;
-
-    while (at && (cxlf_config_readw(h, BDF_ECA, at) & 0xff) != 0x11) {
-        at = cxlf_config_readw(h, BDF_ECA, at) >> 8;
-    }
-    g_assert_cmpuint(at, !=, 0);
-    return at;
-}
-
 static void test_interrupts(void)
 {
     CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
-    unsigned cap = msix_capability(h);
+    gint64 deadline = cxlf_deadline();
     Submission quiet = { .command = FENCE, .flags = QUIET };
     Queue q[QUEUES];
 
-    g_assert_cmpuint(cxlf_config_readw(h, BDF_ECA, cap + 2) & 0x7ff, ==, 4);
-    g_assert_cmpuint(cxlf_config_readl(h, BDF_ECA, cap + 4) & 7, ==, 4);
-    cxlf_config_writel(h, BDF_ECA, 0x20, MSIX_BAR);
-    cxlf_config_writew(h, BDF_ECA, cap + 2, 0x8000);
+    g_assert_cmpuint(cxlf_msix_on(h), ==, 5);
     for (unsigned i = 0; i < QUEUES; i++) {
-        set_vector(h, i, false);
+        cxlf_msix_vector(h, i, false);
         q[i] = queue_on(h, i, 16, 16);
         /* Not without INTERRUPT; with it, its own vector. */
         expect_done(&q[i], (Submission) { .command = FENCE }, 0);
-        g_assert_cmphex(message(h, i), ==, 0);
+        g_assert_cmphex(cxlf_msix_message(h, i), ==, 0);
         set(&q[i], CONTROL, ENABLE | INTERRUPT);
         expect_done(&q[i], (Submission) { .command = FENCE }, 0);
-        wait_message(h, i);
+        cxlf_msix_wait(h, i);
         for (unsigned other = 0; other < QUEUES; other++) {
-            g_assert_cmphex(message(h, other), ==, 0);
+            g_assert_cmphex(cxlf_msix_message(h, other), ==, 0);
         }
         /* Quiet only if all is well. */
         expect_done(&q[i], quiet, 0);
-        g_assert_cmphex(message(h, i), ==, 0);
+        g_assert_cmphex(cxlf_msix_message(h, i), ==, 0);
         quiet.gfam = 1;
         expect_status(&q[i], quiet, MALFORMED);
         quiet.gfam = 0;
-        wait_message(h, i);
+        cxlf_msix_wait(h, i);
         /* A stop raises it. */
         set(&q[i], SQ_TAIL, 16);
-        wait_message(h, i);
+        cxlf_msix_wait(h, i);
         set(&q[i], CONTROL, 0);
     }
     /* Masked, it waits. */
     q[1] = queue_on(h, 1, 16, 16);
     set(&q[1], CONTROL, ENABLE | INTERRUPT);
-    set_vector(h, 1, true);
+    cxlf_msix_vector(h, 1, true);
     expect_done(&q[1], (Submission) { .command = FENCE }, 0);
-    while (!(qtest_readl(h->qts, MSIX_BAR + 0x800) & 2)) {
-        g_usleep(1000);
+    while (!cxlf_msix_pending(h, 1)) {
+        cxlf_pause(deadline, "a pending interrupt");
     }
-    g_assert_cmphex(message(h, 1), ==, 0);
-    set_vector(h, 1, false);
-    wait_message(h, 1);
+    g_assert_cmphex(cxlf_msix_message(h, 1), ==, 0);
+    cxlf_msix_vector(h, 1, false);
+    cxlf_msix_wait(h, 1);
     cxlf_host_stop(h);
 }
 
@@ -1133,6 +1075,8 @@ static void test_hostile(void)
     }
     for (unsigned i = 0; i < QUEUES; i++) {
         q = queue_on(h, i, 16, 16);
+        /* It may have been promoted. */
+        expect_done(&q, on_range(DEMOTE, BULK, CXLF_PAGE), 1);
         expect_done(&q, on_range(OWNED, BULK, CXLF_PAGE), 1);
     }
     cxlf_store(&f->r[1], BULK, 1, 8);
