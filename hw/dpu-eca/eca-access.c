@@ -170,20 +170,28 @@ static void wait_a_little(ECAState *s)
 }
 
 /* One unit: a line, or the page that it is tracked by. */
-static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
-                         enum cxlf_event event, MemTxAttrs attrs)
+static Attempt attempt_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
+                            enum cxlf_event event, bool vcpu)
 {
     struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
     bool has_lines = dpa < d->topology.gfam[gfam].hot ||
                      cxlf_can_promote(d, gfam, dpa);
+
+    if (cxl_fabric_is_reserved(s->fabric, gfam, dpa)) {
+        return FAILED;
+    }
+    return has_lines ? attempt_line(s, gfam, dpa, event, vcpu) :
+                       attempt_page(s, gfam, dpa, event, vcpu);
+}
+
+static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
+                         enum cxlf_event event, MemTxAttrs attrs)
+{
     bool vcpu = is_vcpu(attrs);
     int rounds = 0;
 
     for (;;) {
-        Attempt attempt = cxl_fabric_is_reserved(s->fabric, gfam, dpa) ?
-            FAILED : has_lines ?
-            attempt_line(s, gfam, dpa, event, vcpu) :
-            attempt_page(s, gfam, dpa, event, vcpu);
+        Attempt attempt = attempt_unit(s, gfam, dpa, event, vcpu);
 
         if (attempt == GRANTED || attempt == FAILED ||
             !cxl_fabric_is_up(s->fabric)) {
@@ -201,6 +209,16 @@ static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
     }
 }
 
+/* Whether nothing has to be asked for an access at @dpa. */
+static bool is_unguarded(ECAState *s, uint32_t gfam, uint64_t dpa)
+{
+    const struct cxlf_gfam *g =
+        &cxl_fabric_directory(s->fabric)->topology.gfam[gfam];
+
+    return dpa >= g->hot &&
+           (!s->pager || eca_soft_is_on(eca_pager_soft(s->pager), gfam));
+}
+
 /* Permission for @size bytes: one unit, or two when they straddle. */
 static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
                     enum cxlf_event event, MemTxAttrs attrs)
@@ -215,7 +233,7 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
     }
     if (dpa >= g->hot) {
         count(s, gfam, dpa, CXLF_BULK_TRAPPED);
-        if (!s->pager || eca_soft_is_on(eca_pager_soft(s->pager), gfam)) {
+        if (is_unguarded(s, gfam, dpa)) {
             return true;        /* past the copies, as a device can */
         }
     }
@@ -411,4 +429,49 @@ MemTxResult eca_write(ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t data,
     unhold_pages(s);
     eca_hot_event(s, gfam, dpa, true);
     return MEMTX_OK;
+}
+
+/* Word by word, which no host sees half of. */
+static void copy(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
+                 unsigned size, bool write)
+{
+    uint64_t *memory = (uint64_t *)(s->memory[gfam] + dpa);
+    uint64_t *from = write ? buffer : memory, *to = write ? memory : buffer;
+
+    for (unsigned i = 0; i < size / 8; i++) {
+        qatomic_set(&to[i], qatomic_read(&from[i]));
+    }
+}
+
+ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
+                  unsigned *size, bool write)
+{
+    enum cxlf_event event = write ? CXLF_STORE : CXLF_LOAD;
+    unsigned whole = *size;
+
+    if (!cxl_fabric_is_up(s->fabric) ||
+        cxl_fabric_is_reserved(s->fabric, gfam, dpa)) {
+        *size = 0;
+        return ECA_MOVE_FAILED;
+    }
+    if (is_unguarded(s, gfam, dpa) ||
+        (s->pager && hold_page(s, gfam, dpa, write))) {
+        copy(s, gfam, dpa, buffer, whole, write);
+        unhold_pages(s);
+        return ECA_MOVED;
+    }
+    for (*size = 0; *size < whole; *size += CXLF_LINE) {
+        Attempt attempt = AGAIN;
+
+        for (int i = 0; i < DMA_ROUNDS && attempt == AGAIN; i++) {
+            attempt = attempt_unit(s, gfam, dpa + *size, event, false);
+        }
+        if (attempt != GRANTED) {
+            return attempt == FAILED ? ECA_MOVE_FAILED : ECA_MOVE_LATER;
+        }
+        copy(s, gfam, dpa + *size, (uint8_t *)buffer + *size, CXLF_LINE,
+             write);
+        unhold_pages(s);
+    }
+    return ECA_MOVED;
 }

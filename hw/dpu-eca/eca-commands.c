@@ -34,6 +34,10 @@ ECACommandClass eca_command_class(uint32_t command)
     case ECA_RESERVE:
     case ECA_UNRESERVE:
         return ECA_COMMAND_RESERVE;
+    case ECA_COPY_OUT:
+    case ECA_COPY_IN:
+    case ECA_COPY_ACROSS:
+        return ECA_COMMAND_MEMORY;
     default:
         return ECA_COMMAND_OTHER;
     }
@@ -58,7 +62,7 @@ uint32_t eca_check_range(ECAState *s, ECACommandClass class, uint32_t gfam,
     if (!*length || *dpa < first || *dpa >= size || *length > size - *dpa) {
         return ECA_COPY_RANGE;
     }
-    if (class == ECA_COMMAND_RESERVE) {
+    if (class == ECA_COMMAND_RESERVE || class == ECA_COMMAND_MEMORY) {
         return ECA_COPY_DONE;
     }
     *dpa = QEMU_ALIGN_DOWN(*dpa, unit);

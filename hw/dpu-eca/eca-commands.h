@@ -17,6 +17,7 @@ typedef enum ECACommandClass {
     ECA_COMMAND_LINES,      /* of private copies */
     ECA_COMMAND_PAGES,
     ECA_COMMAND_RESERVE,
+    ECA_COMMAND_MEMORY,     /* that is copied */
     ECA_COMMAND_OTHER,
 } ECACommandClass;
 

@@ -79,6 +79,20 @@ struct ECAState {
     uint32_t hot_sample;
 };
 
+typedef enum ECAMoved {
+    ECA_MOVED,
+    ECA_MOVE_LATER,         /* another host has it; the agent asks for it */
+    ECA_MOVE_FAILED,        /* it cannot be had */
+} ECAMoved;
+
+/*
+ * eca_move: copy whole lines within one page between a buffer and a device's
+ * memory, as the directory permits.  *@size: bytes; what was moved in the
+ * end.  BQL; never waits.
+ */
+ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
+                  unsigned *size, bool write);
+
 /* dpu-eca.c */
 /* eca_on_recovery: in the main loop, after a dead host was recovered. */
 void eca_on_recovery(void *opaque);

@@ -14,6 +14,7 @@
 #include "qemu/cutils.h"
 #include "block/aio.h"
 #include "eca-commands.h"
+#include "eca-dma.h"
 #include "eca-internal.h"
 #include "eca-queue.h"
 #include "eca-regs.h"
@@ -45,6 +46,7 @@ typedef struct Command {
     uint64_t done, where;
     uint32_t status;
     unsigned under_way;         /* slots */
+    ECADma dma;
     uint8_t list[LIST_ENTRIES * ECA_LIST_SIZE];
 } Command;
 
@@ -137,26 +139,30 @@ static uint32_t check_form(const Command *c, const uint8_t *e)
 {
     ECACommandClass class = eca_command_class(c->command);
     bool list = c->flags & ECA_SQE_LIST;
-    bool writes = c->command == ECA_HOLDINGS ||
-                  c->command == ECA_READ_COUNTERS;
+    bool one = class == ECA_COMMAND_OTHER || class == ECA_COMMAND_MEMORY;
+    bool across = c->command == ECA_COPY_ACROSS;
+    bool has_address = class == ECA_COMMAND_MEMORY ||
+                       c->command == ECA_HOLDINGS ||
+                       c->command == ECA_READ_COUNTERS;
     uint64_t dpa = ldq_le_p(e + ECA_SQE_DPA);
     uint64_t length = ldq_le_p(e + ECA_SQE_LENGTH);
     uint32_t count = ldl_le_p(e + ECA_SQE_COUNT);
 
-    if (class == ECA_COMMAND_OTHER && !writes && c->command != ECA_FENCE) {
+    if (one && !has_address && c->command != ECA_FENCE) {
         return ECA_COPY_UNKNOWN;
     }
     if (c->flags & ~(ECA_SQE_LIST | ECA_SQE_QUIET) ||
+        (!across && ldl_le_p(e + ECA_SQE_TARGET)) ||
         !buffer_is_zero(e + ECA_SQE_ZERO, ECA_SQE_SIZE - ECA_SQE_ZERO)) {
         return ECA_COPY_MALFORMED;
     }
     if (list) {
-        return class == ECA_COMMAND_OTHER || !count ||
+        return one || !count ||
                count > ECA_LIST_MAX || dpa || length ||
                c->address % ECA_LIST_SIZE ?
                ECA_COPY_MALFORMED : ECA_COPY_DONE;
     }
-    if (count || (c->address && !writes) ||
+    if (count || (c->address && !has_address) ||
         (c->command == ECA_FENCE && (dpa || length || c->gfam)) ||
         (c->command == ECA_READ_COUNTERS &&
          (dpa || c->gfam || c->address % 8))) {
@@ -194,6 +200,11 @@ static bool fetch(ECAQueue *q)
         .where = UINT64_MAX,
         .ticket = ++tickets,
     };
+    c->dma = (ECADma) {
+        .command = c->command, .gfam = c->gfam, .dpa = c->dpa,
+        .to_gfam = ldl_le_p(e + ECA_SQE_TARGET), .to_dpa = c->address,
+        .address = c->address, .length = c->left,
+    };
     trace_eca_queue_command(q->eca->host, q->number, c->command, c->tag,
                             c->gfam, c->dpa, c->left, c->count);
     fail(c, 0, check_form(c, e));
@@ -206,6 +217,9 @@ static bool fetch(ECAQueue *q)
     }
     return true;
 }
+
+/* What came of a step of the command that is under way. */
+typedef enum Step { STEP_ENDED, STEP_WAITS, STEP_MORE } Step;
 
 /* The command's ranges */
 
@@ -273,6 +287,13 @@ static void on_range_end(void *opaque)
     qemu_bh_schedule(q->bh);
 }
 
+static void submit(ECAQueue *q, ECARange *r)
+{
+    r->ended = on_range_end;
+    r->opaque = q;
+    eca_pager_submit(q->eca->pager, r);
+}
+
 /* What has come of the ranges that the agent's thread was given. */
 static void collect(ECAQueue *q)
 {
@@ -315,17 +336,56 @@ static bool work_on_ranges(ECAQueue *q, ECACommandClass class)
         r->dpa = c->dpa;
         r->length = MIN(c->left,
                         ECA_RANGE_SIZE - c->dpa % ECA_RANGE_SIZE);
-        r->ended = on_range_end;
-        r->opaque = q;
         c->dpa += r->length;
         c->left -= r->length;
         c->under_way++;
         if (!c->left) {
             end_of_range(c);
         }
-        eca_pager_submit(q->eca->pager, r);
+        submit(q, r);
     }
     return c->index == c->count && !c->under_way;
+}
+
+/* Pages are acquired first, then moved: a piece at a time. */
+static Step work_on_copy(ECAQueue *q)
+{
+    Command *c = &q->command;
+    ECARange *ranges[ECA_DMA_RANGES] = { &q->range[0], &q->range[1] };
+    uint32_t status = c->begun ? ECA_COPY_BUSY :
+                      eca_dma_check(q->eca, &c->dma);
+    unsigned n;
+
+    if (!c->begun && status != ECA_COPY_DONE) {
+        give_up(c, status);
+        return STEP_ENDED;
+    }
+    for (unsigned i = 0; i < ECA_DMA_RANGES; i++) {
+        if (q->slot[i].used) {
+            if (qatomic_load_acquire(&q->range[i].status) == ECA_COPY_BUSY) {
+                return STEP_WAITS;
+            }
+            /* Whatever came of it: what is held is seen now. */
+            q->slot[i].used = false;
+            c->under_way--;
+        }
+    }
+    if (c->begun) {
+        status = eca_dma_move(q->eca, &c->dma);
+        c->done = c->dma.done;
+        if (status != ECA_COPY_BUSY) {
+            give_up(c, status);
+            return STEP_ENDED;
+        }
+    }
+    c->begun = true;
+    n = eca_dma_pages(q->eca, &c->dma, ranges);
+    for (unsigned i = 0; i < n; i++) {
+        q->slot[i] = (Slot) { .used = true };
+        c->under_way++;
+        submit(q, &q->range[i]);
+    }
+    return n ? STEP_WAITS : STEP_MORE;
 }
 
 static bool work_on_reserve(ECAQueue *q)
@@ -426,9 +486,6 @@ static void abort_command(ECAQueue *q)
     c->status = ECA_COPY_ABORTED;
 }
 
-/* A step of the command that is under way. */
-typedef enum Step { STEP_ENDED, STEP_WAITS, STEP_MORE } Step;
-
 static Step step(ECAQueue *q)
 {
     Command *c = &q->command;
@@ -444,6 +501,8 @@ static Step step(ECAQueue *q)
         return work_on_ranges(q, class) ? STEP_ENDED : STEP_WAITS;
     case ECA_COMMAND_RESERVE:
         return work_on_reserve(q) ? STEP_ENDED : STEP_WAITS;
+    case ECA_COMMAND_MEMORY:
+        return work_on_copy(q);
     default:
         break;
     }

@@ -84,6 +84,9 @@
 #define ECA_HOLDINGS        40u     /* by queues only, as are the next */
 #define ECA_READ_COUNTERS   41u
 #define ECA_FENCE           48u
+#define ECA_COPY_OUT        64u     /* from the device to the guest */
+#define ECA_COPY_IN         65u
+#define ECA_COPY_ACROSS     66u     /* from device to device */
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 #define ECA_COUNTER_END     0x800
@@ -156,7 +159,8 @@
 #define ECA_SQE_DPA         0x10    /* 64 bits */
 #define ECA_SQE_LENGTH      0x18    /* 64 bits */
 #define ECA_SQE_ADDRESS     0x20    /* 64 bits */
-#define ECA_SQE_ZERO        0x28
+#define ECA_SQE_TARGET      0x28
+#define ECA_SQE_ZERO        0x2c
 
 /* A range of a list */
 #define ECA_LIST_SIZE       16

@@ -36,6 +36,7 @@ enum { WHY_SETUP = 1, WHY_DMA, WHY_INDEX, WHY_TAKEN };
 enum {
     FLUSH = 1, INVALIDATE, BOTH, SHARED = 16, OWNED, RELEASE, PROMOTE, DEMOTE,
     PREFETCH, RESERVE, UNRESERVE, HOLDINGS = 40, COUNTERS, FENCE = 48,
+    COPY_OUT = 64, COPY_IN, COPY_ACROSS,
 };
 
 enum {
@@ -50,7 +51,8 @@ typedef struct QEMU_PACKED Submission {
     uint16_t command, flags;
     uint32_t tag, gfam, count;
     uint64_t dpa, length, address;
-    uint8_t zero[24];
+    uint32_t target;
+    uint8_t zero[20];
 } Submission;
 
 typedef struct QEMU_PACKED Completion {
@@ -148,6 +150,7 @@ static void put(Queue *q, Submission s)
         .tag = cpu_to_le32(++q->tag), .gfam = cpu_to_le32(s.gfam),
         .count = cpu_to_le32(s.count), .dpa = cpu_to_le64(s.dpa),
         .length = cpu_to_le64(s.length), .address = cpu_to_le64(s.address),
+        .target = cpu_to_le32(s.target),
     };
     qtest_memwrite(q->h->qts, q->sq + q->tail * sizeof(s), &s, sizeof(s));
     q->tail = (q->tail + 1) % q->sq_size;
@@ -737,6 +740,186 @@ static void test_counters(void)
     cxlf_host_stop(h);
 }
 
+/* The DMA engine */
+
+static Submission copy(uint16_t command, uint64_t dpa, uint64_t length,
+                       uint64_t address)
+{
+    return (Submission) {
+        .command = command, .dpa = dpa, .length = length, .address = address,
+    };
+}
+
+/* A pattern that each 8 bytes of have their own value in. */
+static void fill(CxlfHost *h, uint64_t at, uint64_t bytes, uint64_t seed)
+{
+    g_autofree uint64_t *words = g_malloc(bytes);
+
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        words[i] = cpu_to_le64(seed + i);
+    }
+    qtest_memwrite(h->qts, at, words, bytes);
+}
+
+static void check(CxlfHost *h, uint64_t at, uint64_t bytes, uint64_t seed)
+{
+    g_autofree uint64_t *words = g_malloc(bytes);
+
+    qtest_memread(h->qts, at, words, bytes);
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        g_assert_cmphex(le64_to_cpu(words[i]), ==, seed + i);
+    }
+}
+
+static void test_copy(void)
+{
+    /* BULK by pages, by lines, and HOT; across their border. */
+    static const struct {
+        uint64_t dpa, length;
+    } places[] = {
+        { BULK, 4096 }, { BULK + 64, 64 }, { BULK + 4032, 128 },
+        { BULK + BLOCK - 192, 3 * BLOCK + 320 }, { 0, 4096 },
+        { 8128, 8192 }, { BULK - 8192, 16384 },
+    };
+    CxlfFabric *f = cxlf_fabric_start(2, ",line-entries=4096", "");
+    Queue a = queue_on(f->h[0], 0, 16, 16), b = queue_on(f->h[1], 1, 16, 16);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        uint64_t dpa = places[i].dpa, length = places[i].length;
+        uint64_t seed = (uint64_t)(i + 1) << 32;
+
+        /* Host 0's engine writes; host 1's reads, and its vCPUs would. */
+        fill(f->h[0], OUTPUT, length, seed);
+        expect_done(&a, copy(COPY_IN, dpa, length, OUTPUT), length);
+        g_assert_cmphex(cxlf_load(&f->r[1], dpa, 8), ==, seed);
+        g_assert_cmphex(cxlf_load(&f->r[1], dpa + length - 8, 8), ==,
+                        seed + length / 8 - 1);
+        cxlf_store(&f->r[1], dpa + length - 8, 7, 8);
+        qtest_memset(f->h[1]->qts, OUTPUT, 0, length);
+        expect_done(&b, copy(COPY_OUT, dpa, length, OUTPUT + 1), length);
+        check(f->h[1], OUTPUT + 1, length - 8, seed);
+        g_assert_cmphex(qtest_readq(f->h[1]->qts, OUTPUT + 1 + length - 8),
+                        ==, 7);
+        /* To somewhere else. */
+        expect_done(&a, copy(COPY_ACROSS, dpa, length,
+                             BULK + 100 * BLOCK + 64 * i), length);
+        expect_done(&b, copy(COPY_OUT, BULK + 100 * BLOCK + 64 * i, length,
+                             OUTPUT), length);
+        check(f->h[1], OUTPUT, length - 8, seed);
+    }
+    cxlf_fabric_stop(f);
+}
+
+static void test_copy_devices(void)
+{
+    g_autofree char *path = cxlf_socket_path();
+    QTestState *owner = cxlf_owner_start(path, ",hosts=1,leaves=2,gfams=2");
+    CxlfHost *h = cxlf_host_start(path, 2, "", "");
+    Queue q = queue_on(h, 0, 16, 16);
+    Submission s = copy(COPY_ACROSS, BULK, BLOCK, BULK + 64);
+    CxlfRegion r = cxlf_whole_region(h, 1);
+
+    fill(h, OUTPUT, BLOCK, 1);
+    expect_done(&q, copy(COPY_IN, BULK, BLOCK, OUTPUT), BLOCK);
+    s.target = 1;
+    expect_done(&q, s, BLOCK);
+    g_assert_cmphex(cxlf_load(&r, BULK + 64 + 80, 8), ==, 11);
+    s.target = 2;
+    expect(&q, s, RANGE, 0, 0);
+    s.target = 0x10001;
+    expect(&q, s, RANGE, 0, 0);
+    cxlf_host_stop(h);
+    qtest_quit(owner);
+}
+
+static void test_copy_errors(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(2, ",on-death=poison", "");
+    Queue a = queue_on(f->h[0], 0, 16, 16), b = queue_on(f->h[1], 0, 16, 16);
+    Completion c;
+
+    expect(&a, copy(COPY_OUT, BULK + 8, 64, OUTPUT), RANGE, 0, 0);
+    expect(&a, copy(COPY_OUT, BULK, 72, OUTPUT), RANGE, 0, 0);
+    expect(&a, copy(COPY_OUT, BULK, 0, OUTPUT), RANGE, 0, 0);
+    expect(&a, copy(COPY_OUT, BULK, 2 * CLASS_SIZE, OUTPUT), RANGE, 0, 0);
+    expect(&a, copy(COPY_ACROSS, BULK, 64, BULK + 8), RANGE, 0, 0);
+    expect(&a, copy(COPY_ACROSS, BULK, 128, 2 * CLASS_SIZE - 64), RANGE, 0,
+           0);
+    expect(&a, copy(COPY_OUT, BULK, 64, RAM_END), ADDRESS, 0, 0);
+    expect(&a, copy(COPY_OUT, BULK, 3 * CXLF_PAGE, RAM_END - CXLF_PAGE),
+           ADDRESS, CXLF_PAGE, 0);
+    expect(&a, copy(COPY_IN, BULK, 64, f->h[0]->eca), ADDRESS, 0, 0);
+    expect(&a, copy(COPY_IN, BULK, 64, -64ull), ADDRESS, 0, 0);
+
+    /* What another host has reserved; what was lost with one. */
+    expect_done(&b, on_range(RESERVE, BULK + BLOCK, BLOCK), 1);
+    expect(&a, copy(COPY_IN, BULK + BLOCK - CXLF_PAGE, BLOCK, OUTPUT), PARTLY,
+           CXLF_PAGE, 0);
+    cxlf_store(&f->r[1], BULK + 3 * CXLF_PAGE, 1, 8);
+    g_assert_cmpint(kill(qtest_pid(f->h[1]->qts), SIGKILL), ==, 0);
+    qobject_unref(cxlf_wait_event(f->owner, "X_CXL_FABRIC_HOST_DEAD"));
+    cxlf_host_forget(f->h[1]);
+    f->h[1] = NULL;
+    c = give(&a, copy(COPY_OUT, BULK, 8 * CXLF_PAGE, OUTPUT));
+    g_assert_cmpuint(c.status, ==, PARTLY);
+    g_assert_cmpuint(c.done, <=, 3 * CXLF_PAGE);
+    cxlf_fabric_stop(f);
+}
+
+/* Private copies are passed by. */
+static void test_copy_software(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(1, "", "");
+    Queue a = queue_on(f->h[0], 0, 16, 16);
+
+    cxlf_set_bulk_mode(f, "software");
+    cxlf_store(&f->r[0], BULK, 5, 8);
+    expect_done(&a, copy(COPY_OUT, BULK, 64, OUTPUT), 64);
+    g_assert_cmpuint(qtest_readq(f->h[0]->qts, OUTPUT), ==, 0);
+    expect_done(&a, on_range(FLUSH, BULK, 64), 1);
+    expect_done(&a, copy(COPY_OUT, BULK, 64, OUTPUT), 64);
+    g_assert_cmpuint(qtest_readq(f->h[0]->qts, OUTPUT), ==, 5);
+    fill(f->h[0], OUTPUT, 64, 9);
+    expect_done(&a, copy(COPY_IN, BULK, 64, OUTPUT), 64);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 5);
+    expect_done(&a, on_range(INVALIDATE, BULK, 64), 0);
+    g_assert_cmpuint(cxlf_load(&f->r[0], BULK, 8), ==, 9);
+    cxlf_fabric_stop(f);
+}
+
+/* Two engines and both hosts' accesses on the same pages: words stay whole. */
+static void test_copy_race(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
+    Queue q[2] = { queue_on(f->h[0], 0, 64, 64), queue_on(f->h[1], 0, 64, 64) };
+    const uint64_t length = 64 * CXLF_PAGE;
+
+    for (int i = 0; i < 2; i++) {
+        fill(f->h[i], OUTPUT, length, (uint64_t)(i + 1) << 32);
+    }
+    for (unsigned round = 0; round < 20; round++) {
+        for (int i = 0; i < 2; i++) {
+            put(&q[i], copy(COPY_IN, BULK, length, OUTPUT));
+            put(&q[i], copy(COPY_OUT, BULK, length, OUTPUT + length));
+            ring(&q[i]);
+        }
+        for (int i = 0; i < 2; i++) {
+            g_assert_cmpuint(take(&q[i]).status, ==, DONE);
+            g_assert_cmpuint(take(&q[i]).status, ==, DONE);
+        }
+        for (uint64_t at = 0; at < length; at += 512) {
+            for (int i = 0; i < 2; i++) {
+                uint64_t word = qtest_readq(f->h[i]->qts,
+                                            OUTPUT + length + at);
+
+                g_assert_cmphex((uint32_t)word, ==, at / 8);
+                g_assert_true(word >> 32 == 1 || word >> 32 == 2);
+            }
+        }
+    }
+    cxlf_fabric_stop(f);
+}
+
 /* What no command is, and what fields must not be. */
 static void test_malformed(void)
 {
@@ -746,7 +929,8 @@ static void test_malformed(void)
 
     for (unsigned i = 0; i < 65536; i += i < 256 ? 1 : 251) {
         if ((i >= FLUSH && i <= BOTH) || (i >= SHARED && i <= UNRESERVE) ||
-            i == HOLDINGS || i == COUNTERS || i == FENCE) {
+            i == HOLDINGS || i == COUNTERS || i == FENCE ||
+            (i >= COPY_OUT && i <= COPY_ACROSS)) {
             continue;
         }
         expect_status(&q, on_range(i, BULK, 64), UNKNOWN);
@@ -773,6 +957,11 @@ static void test_malformed(void)
     expect_status(&q, s, MALFORMED);
     s.count = 0;
     s.address = LIST;
+    expect_status(&q, s, MALFORMED);
+    s.address = 0;
+    s.target = 1;
+    expect_status(&q, s, MALFORMED);
+    s.command = COPY_OUT;
     expect_status(&q, s, MALFORMED);
     s = (Submission) { .command = FENCE, .dpa = 1 };
     expect_status(&q, s, MALFORMED);
@@ -877,6 +1066,16 @@ static void test_abort(void)
     c = take(&a);
     g_assert_cmpuint(c.status, ==, DONE);
     g_assert_cmpuint(c.done, ==, BLOCK_PAGES);
+
+    /* A copy that waits for the other host. */
+    put(&a, copy(COPY_OUT, BULK + 4 * CXLF_PAGE, CXLF_PAGE, OUTPUT));
+    ring(&a);
+    g_usleep(20000);
+    g_assert_false(poll(&a, &c));
+    set(&a, CONTROL, ENABLE | ABORT);
+    c = take(&a);
+    g_assert_cmpuint(c.status, ==, ABORTED);
+    g_assert_cmpuint(c.done, ==, 0);
 
     /* The queue is turned off: there is no completion. */
     put(&a, on_range(OWNED, BULK, 32 * CXLF_PAGE));
@@ -1027,7 +1226,7 @@ static void test_hostile(void)
 {
     static const uint16_t any[] = {
         FLUSH, BOTH, SHARED, OWNED, RELEASE, PROMOTE, DEMOTE, PREFETCH,
-        HOLDINGS, COUNTERS, FENCE,
+        HOLDINGS, COUNTERS, FENCE, COPY_OUT, COPY_IN, COPY_ACROSS,
     };
     CxlfFabric *f = cxlf_fabric_start(2, ",line-entries=1024", "");
     CxlfHost *h = f->h[0];
@@ -1098,6 +1297,11 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/queue/reserve-turns", test_reserve_turns);
     qtest_add_func("/cxlf/queue/holdings", test_holdings);
     qtest_add_func("/cxlf/queue/counters", test_counters);
+    qtest_add_func("/cxlf/queue/copy", test_copy);
+    qtest_add_func("/cxlf/queue/copy-devices", test_copy_devices);
+    qtest_add_func("/cxlf/queue/copy-errors", test_copy_errors);
+    qtest_add_func("/cxlf/queue/copy-software", test_copy_software);
+    qtest_add_func("/cxlf/queue/copy-race", test_copy_race);
     qtest_add_func("/cxlf/queue/malformed", test_malformed);
     qtest_add_func("/cxlf/queue/fence", test_fence);
     qtest_add_func("/cxlf/queue/abort", test_abort);
