@@ -110,10 +110,23 @@ static void expect_none(void)
     }
 }
 
-/* Longer than the audit needs to notice a flush. */
-static void let_audit(void)
+/* Use a stale line, which is told of in time, until it is. */
+static void use_stale(CxlfRegion *at, uint64_t dpa, bool write,
+                      uint64_t value)
 {
-    g_usleep(50000);
+    uint64_t before = cxlf_counters(at->h->qts,
+                                    at->h->number).n[CXLF_COPY_CONFLICT];
+    gint64 deadline = cxlf_deadline();
+
+    do {
+        if (write) {
+            store(at, dpa, value);
+        } else {
+            g_assert_cmpuint(load(at, dpa), ==, value);
+        }
+        cxlf_pause(deadline, "a conflict");
+    } while (cxlf_counters(at->h->qts,
+                           at->h->number).n[CXLF_COPY_CONFLICT] == before);
 }
 
 static void set_mode(QTestState *qts, const char *to)
@@ -194,15 +207,13 @@ static void test_conflicts(void)
     /* An invalidate is missing. */
     store(B, BULK + 128, 7);
     command(B, FLUSH, BULK, PAGE);
-    let_audit();
     expect_none();
-    g_assert_cmpint(load(A, BULK + 128), ==, 0);
+    use_stale(A, BULK + 128, false, 0);
     expect_conflict(A, "stale", "load", 1, BULK + 128);
     store(A, BULK + 3 * PAGE + 64, 1);
     store(B, BULK + 3 * PAGE, 2);
     command(B, FLUSH, BULK + 3 * PAGE, 1);
-    let_audit();
-    store(A, BULK + 3 * PAGE + 8, 1);
+    use_stale(A, BULK + 3 * PAGE + 8, true, 1);
     expect_conflict(A, "stale", "store", 1, BULK + 3 * PAGE);
     command(A, FLUSH, BULK + 3 * PAGE, 1);
     expect_conflict(A, "write-write", "flush", 1, BULK + 3 * PAGE);
