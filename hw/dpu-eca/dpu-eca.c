@@ -22,6 +22,7 @@
 #include "migration/vmstate.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
+#include "system/runstate.h"
 #include "system/system.h"
 #include "system/tcg.h"
 #include "../cxl-fabric/compat.h"
@@ -260,6 +261,15 @@ static void on_lost(Notifier *n, void *data)
     eca_commands_answered(s);
 }
 
+/* The guest stands still, or goes on. */
+static void on_run_state(void *opaque, bool running, RunState state)
+{
+    if (running) {
+        eca_queues_kick(opaque);
+        eca_events_kick(opaque);
+    }
+}
+
 /* The owner has answered. */
 static void on_reserve(Notifier *n, void *data)
 {
@@ -388,6 +398,8 @@ static void eca_realize(PCIDevice *dev, Error **errp)
     }
     eca_queues_init(s);
     eca_events_init(s);
+    s->run_state = qdev_add_vm_change_state_handler(DEVICE(s), on_run_state,
+                                                    s);
     s->lost_notifier.notify = on_lost;
     cxl_fabric_add_lost_notifier(s->fabric, &s->lost_notifier);
     s->reserve_notifier.notify = on_reserve;
@@ -411,6 +423,7 @@ static void eca_exit(PCIDevice *dev)
     ECAState *s = DPU_ECA(dev);
 
     qemu_remove_machine_init_done_notifier(&s->ready_notifier);
+    qemu_del_vm_change_state_handler(s->run_state);
     notifier_remove(&s->reserve_notifier);
     notifier_remove(&s->lost_notifier);
     eca_queues_exit(s);

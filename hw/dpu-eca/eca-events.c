@@ -8,6 +8,7 @@
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
 #include "block/aio.h"
+#include "system/runstate.h"
 #include "cxlf/leaf.h"
 #include "eca-events.h"
 #include "eca-regs.h"
@@ -137,6 +138,9 @@ static void events_bh(void *opaque)
     bool interrupt = false;
     Kept k;
 
+    if (!runstate_is_running()) {
+        return;         /* nothing in the guest changes now */
+    }
     while (e->state == ECA_QUEUE_ON && eca_ring_has_room(&e->ring) &&
            next_kept(e, &k)) {
         if (!write_event(e, &k)) {
@@ -148,6 +152,11 @@ static void events_bh(void *opaque)
     if (interrupt && e->control & ECA_QUEUE_INTERRUPT) {
         eca_raise(e->eca, ECA_EVENT_VECTOR);
     }
+}
+
+void eca_events_kick(ECAState *s)
+{
+    qemu_bh_schedule(s->events->bh);
 }
 
 /* What nobody reports */

@@ -58,6 +58,8 @@ static inline void eca_event(ECAState *s, const ECAEvent *event)
 void eca_events_init(ECAState *s);
 void eca_events_exit(ECAState *s);
 void eca_events_reset(ECAState *s);
+/* eca_events_kick: write what was kept. */
+void eca_events_kick(ECAState *s);
 
 /* Registers; as eca_queue_read() and eca_queue_write(). */
 uint64_t eca_events_read(ECAState *s, hwaddr offset);

@@ -63,6 +63,7 @@ struct ECAState {
     NotifierList recovery_notifiers;
     Notifier lost_notifier;
     Notifier reserve_notifier;
+    VMChangeStateEntry *run_state;
     Notifier ready_notifier;
     ECAHot *hot;                /* has locks of its own */
 

@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "block/aio.h"
+#include "system/runstate.h"
 #include "eca-commands.h"
 #include "eca-dma.h"
 #include "eca-internal.h"
@@ -529,6 +530,9 @@ static void queue_bh(void *opaque)
 {
     ECAQueue *q = opaque;
 
+    if (!runstate_is_running()) {
+        return;         /* nothing in the guest changes now */
+    }
     for (unsigned i = 0; q->state == ECA_QUEUE_ON; i++) {
         if (i == STEPS) {
             qemu_bh_schedule(q->bh);
@@ -553,7 +557,7 @@ static void queue_bh(void *opaque)
 void eca_queues_kick(ECAState *s)
 {
     for (unsigned i = 0; i < ECA_QUEUES; i++) {
-        if (s->queues[i].command.active) {
+        if (s->queues[i].state != ECA_QUEUE_OFF) {
             qemu_bh_schedule(s->queues[i].bh);
         }
     }

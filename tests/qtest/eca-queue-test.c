@@ -1100,6 +1100,24 @@ static void test_abort(void)
     cxlf_fabric_stop(f);
 }
 
+/* Nothing is written to a guest that is stopped. */
+static void test_stopped_guest(void)
+{
+    CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
+    Queue q = queue_on(h, 0, 16, 16);
+    Completion c;
+
+    qtest_qmp_assert_success(h->qts, "{'execute': 'stop'}");
+    put(&q, on_range(OWNED, BULK, BLOCK));
+    ring(&q);
+    g_usleep(20000);
+    g_assert_false(poll(&q, &c));
+    g_assert_cmpuint(get(&q, SQ_HEAD), ==, 0);
+    qtest_qmp_assert_success(h->qts, "{'execute': 'cont'}");
+    g_assert_cmpuint(take(&q).done, ==, BLOCK_PAGES);
+    cxlf_host_stop(h);
+}
+
 static void test_reset(void)
 {
     CxlfFabric *f = start_frozen();
@@ -1305,6 +1323,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/queue/malformed", test_malformed);
     qtest_add_func("/cxlf/queue/fence", test_fence);
     qtest_add_func("/cxlf/queue/abort", test_abort);
+    qtest_add_func("/cxlf/queue/stopped-guest", test_stopped_guest);
     qtest_add_func("/cxlf/queue/reset", test_reset);
     qtest_add_func("/cxlf/queue/lost", test_lost);
     qtest_add_func("/cxlf/queue/off", test_off);
