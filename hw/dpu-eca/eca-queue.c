@@ -24,6 +24,7 @@
 
 #define SLOTS           16
 #define STEPS           64      /* of a queue, before others have a turn */
+#define DOORBELL_STEPS  8       /* while the guest rings */
 #define LIST_ENTRIES    256     /* of a list, fetched at a time */
 #define HOLDINGS        4096    /* pages, written at a time */
 
@@ -64,6 +65,8 @@ struct ECAQueue {
     ECARing cq;
 
     bool interrupt;             /* to be raised */
+    bool in_doorbell;           /* in a vCPU's access to SQ_TAIL */
+    bool needs_memory;          /* other than rings: not from there */
     Command command;
     Slot slot[SLOTS];
     ECARange range[SLOTS];      /* of each slot */
@@ -496,6 +499,10 @@ static Step step(ECAQueue *q)
         abort_command(q);
         return STEP_ENDED;
     }
+    if (q->in_doorbell && c->address) {
+        q->needs_memory = true;
+        return STEP_WAITS;
+    }
     switch (class) {
     case ECA_COMMAND_LINES:
     case ECA_COMMAND_PAGES:
@@ -526,6 +533,29 @@ static void raise_interrupt(ECAQueue *q)
     q->interrupt = false;
 }
 
+/* Do what can be done, but at most so many steps; whether it came to an end. */
+static bool work(ECAQueue *q, unsigned steps)
+{
+    for (unsigned i = 0; i < steps; i++) {
+        if (q->state != ECA_QUEUE_ON) {
+            return true;
+        }
+        if (q->command.active) {
+            Step s = step(q);
+
+            if (s == STEP_WAITS) {
+                return true;
+            }
+            if (s == STEP_ENDED) {
+                complete(q);
+            }
+        } else if (!fetch(q)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void queue_bh(void *opaque)
 {
     ECAQueue *q = opaque;
@@ -533,24 +563,31 @@ static void queue_bh(void *opaque)
     if (!runstate_is_running()) {
         return;         /* nothing in the guest changes now */
     }
-    for (unsigned i = 0; q->state == ECA_QUEUE_ON; i++) {
-        if (i == STEPS) {
-            qemu_bh_schedule(q->bh);
-            break;
-        }
-        if (q->command.active) {
-            Step s = step(q);
-
-            if (s == STEP_WAITS) {
-                break;
-            }
-            if (s == STEP_ENDED) {
-                complete(q);
-            }
-        } else if (!fetch(q)) {
-            break;
-        }
+    if (!work(q, STEPS)) {
+        qemu_bh_schedule(q->bh);
     }
+    raise_interrupt(q);
+}
+
+/*
+ * A command or two that need not be waited for are done while the guest rings
+ * the doorbell: the main loop may have no processor for a while.
+ */
+static void work_in_doorbell(ECAQueue *q)
+{
+    if (!runstate_is_running() ||
+        !eca_is_plain(q->eca, q->sq_base,
+                      (uint64_t)q->sq_size * ECA_SQE_SIZE) ||
+        !eca_is_plain(q->eca, q->cq.base,
+                      (uint64_t)q->cq.size * ECA_CQE_SIZE)) {
+        qemu_bh_schedule(q->bh);
+        return;
+    }
+    q->in_doorbell = true;
+    if (!work(q, DOORBELL_STEPS) || q->needs_memory) {
+        qemu_bh_schedule(q->bh);
+    }
+    q->in_doorbell = q->needs_memory = false;
     raise_interrupt(q);
 }
 
@@ -609,7 +646,7 @@ static void set_sq_tail(ECAQueue *q, uint32_t value)
         return;
     }
     q->sq_tail = value;
-    qemu_bh_schedule(q->bh);
+    work_in_doorbell(q);
 }
 
 static void set_cq_head(ECAQueue *q, uint32_t value)

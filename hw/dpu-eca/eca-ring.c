@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
+#include "qemu/rcu.h"
 #include "hw/pci/msix.h"
 #include "eca-internal.h"
 #include "eca-regs.h"
@@ -29,6 +30,35 @@ bool eca_dma_read(ECAState *s, uint64_t at, void *to, uint64_t size)
 bool eca_dma_write(ECAState *s, uint64_t at, const void *from, uint64_t size)
 {
     return dma(s, at, (void *)from, size, DMA_DIRECTION_FROM_DEVICE);
+}
+
+static bool is_in_front(ECAState *s, const uint8_t *at)
+{
+    const struct cxlf_topology *t =
+        &cxl_fabric_directory(s->fabric)->topology;
+
+    for (uint32_t i = 0; i < t->gfams; i++) {
+        const uint8_t *front = s->front[i];
+
+        if (front && at >= front &&
+            at < front + t->gfam[i].hot + t->gfam[i].bulk) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool eca_is_plain(ECAState *s, uint64_t at, uint64_t size)
+{
+    AddressSpace *as = pci_get_address_space(&s->parent_obj);
+    hwaddr offset, length = size;
+    MemoryRegion *mr;
+
+    RCU_READ_LOCK_GUARD();
+    mr = address_space_translate(as, at, &offset, &length, true,
+                                 MEMTXATTRS_UNSPECIFIED);
+    return length == size && memory_region_is_ram(mr) &&
+           !is_in_front(s, (uint8_t *)memory_region_get_ram_ptr(mr) + offset);
 }
 
 void eca_raise(ECAState *s, unsigned vector)

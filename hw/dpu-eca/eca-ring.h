@@ -20,6 +20,12 @@
 bool eca_dma_read(ECAState *s, uint64_t at, void *to, uint64_t size);
 bool eca_dma_write(ECAState *s, uint64_t at, const void *from, uint64_t size);
 
+/*
+ * eca_is_plain: whether these bytes are the guest's own RAM, so that no other
+ * host has to be waited for to reach them.
+ */
+bool eca_is_plain(ECAState *s, uint64_t at, uint64_t size);
+
 /* eca_raise: the vector's interrupt, if the guest has enabled MSI-X. */
 void eca_raise(ECAState *s, unsigned vector);
 

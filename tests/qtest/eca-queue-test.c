@@ -429,6 +429,34 @@ static void test_room(void)
     cxlf_host_stop(h);
 }
 
+/* Rings in BULK, which the other host can take away. */
+static void test_shared_rings(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
+    Queue q = queue_at(f->h[0], 0, 16, 16);
+
+    q.sq = f->r[0].base + BULK;
+    q.cq = q.sq + CXLF_PAGE;
+    configure(&q);
+    set(&q, CONTROL, ENABLE);
+    for (int i = 0; i < 40; i++) {
+        put(&q, on_range(OWNED, BULK + BLOCK, CXLF_PAGE));
+        cxlf_store(&f->r[1], BULK + CXLF_PAGE - 8, i, 8);
+        cxlf_store(&f->r[1], BULK + 2 * CXLF_PAGE - 8, i, 8);
+        ring(&q);
+        g_assert_cmpuint(take(&q).status, ==, DONE);
+    }
+    /* HOT, of which accesses are trapped, is no place for them. */
+    set(&q, CONTROL, 0);
+    q = queue_at(f->h[0], 0, 16, 16);
+    q.sq = f->r[0].base;
+    configure(&q);
+    set(&q, CONTROL, ENABLE);
+    set(&q, SQ_TAIL, 1);
+    wait_state(&q, stopped(WHY_DMA));
+    cxlf_fabric_stop(f);
+}
+
 /* Commands */
 
 static void test_pages(void)
@@ -1308,6 +1336,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/queue/setup", test_setup);
     qtest_add_func("/cxlf/queue/stops", test_stops);
     qtest_add_func("/cxlf/queue/room", test_room);
+    qtest_add_func("/cxlf/queue/shared-rings", test_shared_rings);
     qtest_add_func("/cxlf/queue/pages", test_pages);
     qtest_add_func("/cxlf/queue/list", test_list);
     qtest_add_func("/cxlf/queue/copies", test_copies);
