@@ -13,6 +13,7 @@
 #include "cxlf/leaf.h"
 #include "cxlf/poison.h"
 #include "fabric-internal.h"
+#include "trace.h"
 
 /* A unit as a number that sorts by device, then DPA: a DPA ends in zeros. */
 #define KIND_MASK   0x3full
@@ -91,6 +92,7 @@ uint64_t cxl_fabric_publish_poison(CXLFabric *f, uint32_t host)
             end = MAX(end, end_of(f, unit[i]));
         }
         record.length = end - record.dpa;
+        trace_cxl_fabric_poison(host, record.gfam, record.dpa, record.length);
         cxlf_poison_publish(f->table, &record);
     }
     WITH_QEMU_LOCK_GUARD(&f->lock) {

@@ -439,6 +439,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
 {
     ECAState *s = DPU_ECA(obj);
 
+    trace_eca_reset(s->host);
     eca_queues_reset(s);
     eca_events_reset(s);
     if (s->pager) {

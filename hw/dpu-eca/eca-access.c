@@ -132,6 +132,29 @@ static Attempt attempt_page(ECAState *s, uint32_t gfam, uint64_t dpa,
     return LATER;
 }
 
+/* What an access has changed in the directory: most change nothing. */
+static void trace_move(ECAState *s, uint32_t gfam, uint64_t dpa,
+                       enum cxlf_event event, const struct cxlf_move *m)
+{
+    const struct cxlf_topology *t =
+        &cxl_fabric_directory(s->fabric)->topology;
+
+    if (m->before.state != m->after.state ||
+        m->before.holders != m->after.holders) {
+        trace_eca_line(s->host, gfam,
+                       QEMU_ALIGN_DOWN(dpa, cxlf_topology_grain(t)),
+                       cxlf_event_name[event],
+                       cxlf_state_name[m->before.state],
+                       cxlf_state_name[m->after.state], m->after.holders,
+                       m->snooped);
+    }
+    if (m->evicted) {
+        trace_eca_victim(s->host, m->victim_gfam, m->victim_dpa,
+                         cxlf_state_name[m->victim.state],
+                         m->victim.holders);
+    }
+}
+
 static Attempt attempt_line(ECAState *s, uint32_t gfam, uint64_t dpa,
                             enum cxlf_event event, bool vcpu)
 {
@@ -143,6 +166,7 @@ static Attempt attempt_line(ECAState *s, uint32_t gfam, uint64_t dpa,
     trace_eca_access(s->host, gfam, dpa, cxlf_event_name[event], result);
     switch (result) {
     case CXLF_OK:
+        trace_move(s, gfam, dpa, event, &m);
         if (s->pager) {
             eca_pager_note(s->pager, gfam, dpa,
                            cxlf_set_remove(m.before.holders, s->host,

@@ -9,13 +9,15 @@
  */
 #include "qemu/osdep.h"
 #include "eca-pager-internal.h"
+#include "trace.h"
 
-void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa)
+void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa, const char *why)
 {
     struct cxlf_request evict = {
         .gfam = gfam, .dpa = dpa, .event = CXLF_EVICT, .phase = CXLF_ZAP,
     };
 
+    trace_eca_evict(p->host, gfam, dpa, why);
     /* No request may map it between the two steps. */
     pager_page_of(p, gfam, dpa)->asked = true;
     cxlf_request_step(&p->agent, &evict);
@@ -78,7 +80,8 @@ unsigned pager_flush_evictions(ECAPager *p)
 }
 
 /* Give up what is held of a range; false if some is left for later. */
-static bool give_up(ECAPager *p, uint32_t gfam, uint64_t dpa, uint64_t end)
+static bool give_up(ECAPager *p, uint32_t gfam, uint64_t dpa, uint64_t end,
+                    const char *why)
 {
     ECAPages *pages = &p->device[gfam].pages;
     bool all = true;
@@ -91,7 +94,7 @@ static bool give_up(ECAPager *p, uint32_t gfam, uint64_t dpa, uint64_t end)
             if (p->evictions->len >= EVICTIONS) {
                 return false;
             }
-            pager_evict(p, gfam, dpa);
+            pager_evict(p, gfam, dpa, why);
         }
         dpa += CXLF_PAGE;
     }
@@ -102,7 +105,7 @@ bool pager_soft_give_up(void *opaque, uint32_t gfam)
 {
     ECAPager *p = opaque;
     bool all = give_up(p, gfam, p->directory->topology.gfam[gfam].hot,
-                       p->device[gfam].size);
+                       p->device[gfam].size, "mode");
 
     return pager_flush_evictions(p) == 0 && all;
 }
@@ -125,7 +128,8 @@ void pager_watch_reservations(ECAPager *p)
     for (unsigned i = 0; i < n; i++) {
         if (list[i].host != p->host && p->device[list[i].gfam].front) {
             p->giving_up |= !give_up(p, list[i].gfam, list[i].dpa,
-                                     list[i].dpa + list[i].length);
+                                     list[i].dpa + list[i].length,
+                                     "reserved");
         }
     }
     p->giving_up |= pager_flush_evictions(p) != 0;

@@ -260,10 +260,11 @@ bool pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam, uint64_t dpa,
 void pager_take_wants(ECAPager *p);
 
 /*
- * eca-evict.c.  pager_evict: begin to give a page up.  pager_flush_evictions:
- * do what can be done of that at once; returns how many are not over.
+ * eca-evict.c.  pager_evict: begin to give a page up, and why, for traces.
+ * pager_flush_evictions: do what can be done of that at once; returns how
+ * many are not over.
  */
-void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa);
+void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa, const char *why);
 void pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
                          unsigned pages);
 unsigned pager_flush_evictions(ECAPager *p);

@@ -84,7 +84,7 @@ static void go_on(ECARange *r, ECAPager *p, unsigned i)
     } else if (is_impossible(r, &entry) || ++r->tries[i] > TRIES) {
         r->state[i] = PAGE_FAILED;
     } else if (r->command == ECA_PAGES_RELEASE) {
-        pager_evict(p, r->gfam, dpa);
+        pager_evict(p, r->gfam, dpa, "command");
     } else if (!pager_begin(p, want_of(r->command), r->gfam, dpa,
                             order_at(r, i))) {
         r->state[i] = PAGE_FAILED;

@@ -11,17 +11,21 @@
 void pager_end_request(ECAPager *p, Request *r)
 {
     Device *d = &p->device[r->gfam];
+    unsigned held = 0;
 
     pager_flush_run(p);
     for (unsigned i = 0; i < r->parts; i++) {
         ECAPage *page = pager_page_of(p, r->gfam, r->part[i].r.dpa);
 
+        held += page->held != CXLF_HELD_NOT;
         if (!r->part[i].mapped || page->waited) {
             /* Who waits for it makes a fault of its own. */
             eca_uffd_wake(&p->uffd, d->front + r->part[i].r.dpa, CXLF_PAGE);
         }
         page->asked = page->unmapped = page->waited = false;
     }
+    trace_eca_request_end(p->host, r->kind, r->gfam, r->needed, r->parts,
+                          held);
     pager_forget_sleepers(p, r->gfam, r->dpa, r->end);
     QTAILQ_REMOVE(&p->requests, r, next);
     g_free(r);
@@ -161,6 +165,7 @@ static void note_promotion(ECAPager *p, const Request *r)
     struct cxlf_log_page page = { .gfam = r->gfam, .dpa = r->needed };
 
     pager_count(p, r->gfam, r->needed, CXLF_PROMOTION, 1);
+    trace_eca_promote(p->host, r->gfam, r->needed);
     if (r->needed >= p->directory->topology.gfam[r->gfam].hot) {
         g_array_append_val(p->promoted, page);
         pager_set_precise(p);
@@ -173,6 +178,7 @@ static void part_done(ECAPager *p, Request *r, Part *part)
     if (part->r.event == CXLF_RECALL) {
         /* It is no page of lines any more: now own it. */
         pager_count(p, r->gfam, part->r.dpa, CXLF_DEMOTION, 1);
+        trace_eca_demote(p->host, r->gfam, part->r.dpa, r->kind);
         part->r = (struct cxlf_request) {
             .gfam = r->gfam, .dpa = part->r.dpa, .event = CXLF_OWN,
         };

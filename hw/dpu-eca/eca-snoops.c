@@ -103,6 +103,7 @@ static void page_lost(ECAPager *p, uint32_t gfam, uint64_t dpa)
                      p->options.order_min,
                      eca_pages_order(&p->device[gfam].pages, dpa));
     contested = eca_policy_lost(page, p->now_us, p->options.promote_after);
+    trace_eca_revoke(p->host, gfam, dpa, page->held, contested);
     /* Its lines may show nothing of the other: it may use some alone. */
     qatomic_set(&page->conflict_ms, p->now_us / 1000);
     if (dpa < g->hot) {
@@ -133,6 +134,7 @@ static int64_t serve_snoop(ECAPager *p, const Snoop *s)
             if (pager_peek(p, s->gfam, dpa, &entry) &&
                 cxlf_is_transient(entry.state) &&
                 cxlf_set_has(entry.holders, p->host, hosts)) {
+                trace_eca_hold(p->host, s->gfam, dpa, left);
                 later = MAX(later, left);
             }
         } else if (cxlf_snoop_step(&p->agent, &step[steps]) == CXLF_MORE) {

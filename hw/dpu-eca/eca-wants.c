@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "eca-pager-internal.h"
+#include "trace.h"
 
 static void sweep_promoted(ECAPager *p)
 {
@@ -50,6 +51,7 @@ static bool may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa)
     }
     if (precise_pages(p) >= p->options.precise_quota) {
         pager_count(p, gfam, dpa, CXLF_PROMOTION_REFUSED, 1);
+        trace_eca_promote_refused(p->host, gfam, dpa, "quota");
         return false;
     }
     return true;
@@ -75,8 +77,10 @@ static void take_want(ECAPager *p, const Want *w)
     ECAPage *page = pager_page_of(p, w->gfam, w->dpa);
 
     if (!is_hot(p, w->gfam, w->dpa) && eca_soft_is_on(p->soft, w->gfam)) {
-        pager_count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED,
-                    w->kind == ECA_WANT_LINES);
+        if (w->kind == ECA_WANT_LINES) {
+            pager_count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED, 1);
+            trace_eca_promote_refused(p->host, w->gfam, w->dpa, "software");
+        }
         pager_set_view(p, w->gfam, w->dpa, ECA_VIEW_DIRECT);
         return;
     }

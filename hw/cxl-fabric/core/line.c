@@ -503,6 +503,7 @@ enum cxlf_result cxlf_access_move(struct cxlf_directory *d, unsigned host,
     enum cxlf_result result;
     struct cxlf_target t;
 
+    m->evicted = false;
     if (!cxlf_find_target(d, CXLF_LINE_UNIT, gfam, dpa, &t)) {
         return CXLF_REFUSED;
     }
