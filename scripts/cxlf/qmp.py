@@ -33,9 +33,14 @@ class Monitor:
         self.link = None
 
     def _connect(self):
+        # legacy's own connect() waits without limit for one who holds the
+        # connection, or for an emulator that is stopped.
         self.link = self.legacy.QEMUMonitorProtocol(self.path)
         self.link.settimeout(self.timeout)
-        self.link.connect()
+        try:
+            self.link._sync(self.link._qmp.connect(self.path), self.timeout)
+        except TimeoutError:
+            raise TimeoutError(f"no answer in {self.timeout:g} s") from None
 
     def __enter__(self):
         limit = time.monotonic() + self.timeout
