@@ -13,7 +13,7 @@ import termios
 import time
 import tty
 
-from . import agent, cluster, kernel, machine, ui
+from . import agent, cluster, kernel, machine, trace, ui
 
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
@@ -131,6 +131,24 @@ def _parser():
                         help="show again every second, until Ctrl-C")
     status.add_argument("--json", action="store_true",
                         help="print everything as JSON")
+
+    record = sub.add_parser("trace", parents=[name], help="record a timeline "
+                            "of what all hosts do; see docs/telemetry.md")
+    record.add_argument("--output", metavar="FILE", help="write FILE.txt for "
+                        "people and FILE.json for ui.perfetto.dev; - writes "
+                        "the text to standard output (default: "
+                        "cxl-trace-NAME)")
+    record.add_argument("--seconds", type=float, default=0, metavar="N",
+                        help="how long (default: until Ctrl-C)")
+    record.add_argument("--events", metavar="GLOBS", help="which events, with "
+                        "commas between (default: "
+                        f"{','.join(trace.PATTERNS)} without "
+                        f"{' and '.join(trace.RARE)})")
+    record.add_argument("--hosts", metavar="LIST", help="whose events beside "
+                        "the owner's, such as 0,2 (default: all)")
+    record.add_argument("--limit", metavar="SIZE", default=trace.LIMIT,
+                        help="end when the events have so many bytes "
+                        f"(default {trace.LIMIT >> 20}M)")
 
     kill = sub.add_parser("kill", parents=[name], help="kill a host's QEMU "
                           "at once, as a power failure would")
@@ -275,6 +293,11 @@ def _status(args):
         time.sleep(1)
 
 
+def _trace(args):
+    args.limit = machine.size(args.limit, "--limit")
+    return trace.main(args)
+
+
 def _kill(args):
     pid = cluster.Cluster(args.name).kill(args.host)
     ui.note(f"host {args.host} (pid {pid}) is dead")
@@ -312,5 +335,5 @@ def main():
     interruptible()
     args = _parser().parse_args()
     return {"up": _up, "run": _run, "console": _console, "status": _status,
-            "kill": _kill, "restart": _restart,
+            "trace": _trace, "kill": _kill, "restart": _restart,
             "down": _down}[args.command](args)

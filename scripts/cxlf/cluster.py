@@ -149,7 +149,7 @@ class Cluster:
         self.ready = set()
         self.again = set()
         self._take_name()
-        self.watchdog = procs.Watchdog(self._procs(), self._clean)
+        self.watchdog = procs.Watchdog(self._end_all)
         if config.overlay:
             layers = layers + [guest.overlay(config.overlay,
                                              self.place("overlay.cpio"))]
@@ -339,12 +339,16 @@ class Cluster:
         with _claim():
             self._remove()
 
+    def _end_all(self):
+        ended = procs.end_all(self._procs())
+        self._clean()
+        return ended
+
     def down(self):
         """End everything; returns how many processes lived."""
         if not os.path.isdir(self.folder):
             return 0
-        ended = procs.end_all(self._procs())
-        self._clean()
+        ended = self._end_all()
         if self.watchdog is not None:
             self.watchdog.release()
             self.watchdog = None

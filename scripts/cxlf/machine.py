@@ -116,12 +116,17 @@ def _monitor(path):
             "-mon", "chardev=mon,mode=control"]
 
 
+def _messages(name, place):
+    """Errors go to the log, with times; trace events to a file of theirs."""
+    return ["-msg", "timestamp=on", "-D", place(name + ".events")]
+
+
 def owner(config, place):
     """The process without a guest that owns the fabric."""
     more = "," + config.fabric_options if config.fabric_options else ""
     return [config.binary, "-name", f"cxlf-{config.name}-owner",
             "-machine", "none", "-nodefaults", "-display", "none",
-            *_monitor(place("owner.qmp")),
+            *_monitor(place("owner.qmp")), *_messages("owner", place),
             "-object", f"cxl-fabric,id=fabric0,listen=on,"
             f"socket={place('fabric.sock')},hosts={config.hosts},"
             f"leaves={config.leaves},gfams={config.gfams},"
@@ -195,7 +200,7 @@ def guest(config, host, place, vmlinuz, initrd):
             "-m", f"{config.mem // MIB}M", *memory,
             "-accel", "tcg,thread=multi",
             "-nodefaults", "-display", "none", "-no-reboot", *_firmware(),
-            *_monitor(place(name + ".qmp")),
+            *_monitor(place(name + ".qmp")), *_messages(name, place),
             "-chardev", f"socket,id=ser,path={place(name + '.tty')},"
             f"server=on,wait=off,logfile={place(name + '.serial')}",
             "-serial", "chardev:ser",

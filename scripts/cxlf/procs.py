@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+LOOK_MS = 200
+
 
 def _boot():
     with open("/proc/sys/kernel/random/boot_id") as text:
@@ -133,19 +135,27 @@ def end_all(folder, patience=3):
     return len(living)
 
 
-def _watch(pipe, folder, clean):
+def _watch(pipe, clean, look):
     """The watchdog: wait for the word, and clean up if it never comes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    ready = select.poll()
+    ready.register(pipe, select.POLLIN)
+    while look and not ready.poll(LOOK_MS):
+        look()
     if os.read(pipe, 1) == b"":
-        end_all(folder)
         clean()
 
 
 class Watchdog:
-    """Ends the noted processes if this one dies before `release()`."""
+    """Calls clean() if this process dies before `release()`.
 
-    def __init__(self, folder, clean):
+    Meanwhile it calls look(), if there is one, a few times a second, also
+    while this process is stopped.  Both run in a process of their own, which
+    keeps open of this one's descriptors those in `keep`.
+    """
+
+    def __init__(self, clean, look=None, keep=()):
         reader, self.writer = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -159,21 +169,27 @@ class Watchdog:
                 for fd in (0, 1, 2):
                     os.dup2(null, fd)
                 for fd in map(int, os.listdir("/proc/self/fd")):
-                    if fd > 2 and fd != reader:
+                    if fd > 2 and fd != reader and fd not in keep:
                         try:
                             os.close(fd)
                         except OSError:
                             pass
-                _watch(reader, folder, clean)
+                _watch(reader, clean, look)
                 status = 0
             finally:
                 os._exit(status)
         os.close(reader)
 
     def release(self):
-        """The processes may stay: the launcher has done its work."""
+        """No cleaning is needed: the launcher has done its work."""
         if self.writer is not None:
             os.write(self.writer, b"k")
             os.close(self.writer)
             self.writer = None
             os.waitpid(self.pid, 0)
+
+    def hand_over(self):
+        """The watchdog is to clean now; this process may end meanwhile."""
+        if self.writer is not None:
+            os.close(self.writer)
+            self.writer = None

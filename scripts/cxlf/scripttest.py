@@ -17,12 +17,13 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, procs, qemu, stress, traffic, ui
+from . import cluster, cpio, machine, procs, qemu, stress, tracetest, \
+    traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
-    "cxl-cluster": ("up", "run", "console", "status", "kill", "restart",
-                    "down"),
+    "cxl-cluster": ("up", "run", "console", "status", "trace", "kill",
+                    "restart", "down"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -257,7 +258,16 @@ def command_lines():
             (("cxl-cluster", "run", "--name", "no-such", "0"),
              "give a command"),
             (("cxl-cluster", "status", "--name", "no-such"),
-             "no cluster 'no-such' is up")):
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "trace", "--name", "no-such"),
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "trace", "--hosts", "1,x"),
+             "--hosts 1,x: accepts numbers"),
+            (("cxl-cluster", "trace", "--limit", "2X"), "--limit 2X: not a"),
+            (("cxl-cluster", "trace", "--output", "/no/such/file"),
+             "--output: /no/such is no folder"),
+            (("cxl-cluster", "trace", "--seconds", "-1"),
+             "--seconds -1: accepts 0 and more")):
         done = _call(*argv)
         if not done.returncode or says not in done.stderr or \
                 "Traceback" in done.stderr:
@@ -543,6 +553,7 @@ TESTS = (
     ("recycled pids", recycled_pids),
     ("stale folders", stale_folders),
     ("second starts", second_start),
+    *tracetest.TESTS,
 )
 
 
