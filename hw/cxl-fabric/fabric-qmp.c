@@ -8,10 +8,12 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl-fabric.h"
 #include "cxlf/copies.h"
+#include "cxlf/leaf.h"
 #include "fabric-internal.h"
 
 QEMU_BUILD_BUG_ON((int)CXL_FABRIC_HOST_STATE_RECOVERING !=
                   (int)CXLF_HOST_RECOVERING);
+QEMU_BUILD_BUG_ON((int)CXL_FABRIC_LEAF_STATE_DOWN != (int)CXLF_LEAF_DOWN);
 
 static CxlFabricCounters *counters(CXLFabric *f, int leaf, int shard,
                                    int host)
@@ -163,6 +165,57 @@ CxlFabricInfoList *qmp_x_query_cxl_fabric(Error **errp)
     for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
         if (f->kind != CXL_FABRIC_NONE) {
             QAPI_LIST_APPEND(tail, describe(f));
+        }
+    }
+    return list;
+}
+
+static CxlFabricLinkList *links(CXLFabric *f, uint32_t leaf)
+{
+    CxlFabricLinkList *list = NULL, **tail = &list;
+
+    for (uint32_t i = 0; i < f->directory.topology.hosts; i++) {
+        CxlFabricLink *link;
+
+        if (qatomic_read(&f->table->host[i].state) == CXLF_HOST_FREE) {
+            continue;
+        }
+        link = g_new0(CxlFabricLink, 1);
+        link->host = i;
+        link->counters = counters(f, leaf, -1, i);
+        QAPI_LIST_APPEND(tail, link);
+    }
+    return list;
+}
+
+static CxlFabricLeaf *describe_leaf(CXLFabric *f, uint32_t i)
+{
+    const struct cxlf_directory *d = &f->directory;
+    CxlFabricLeaf *leaf = g_new0(CxlFabricLeaf, 1);
+    unsigned state = cxlf_leaf_get(d, i);
+
+    leaf->id = g_strdup(cxl_fabric_id(f));
+    leaf->leaf = i;
+    leaf->state = MIN(state, CXLF_LEAF_DOWN);
+    leaf->incarnation = cxlf_leaf_incarnation(d, i);
+    leaf->lines = cxlf_leaf_used(d, i, CXLF_LINE_UNIT);
+    leaf->line_capacity = d->topology.shards * d->entries[CXLF_LINE_UNIT];
+    leaf->pages = cxlf_leaf_used(d, i, CXLF_PAGE_UNIT);
+    leaf->page_capacity = d->topology.shards * d->entries[CXLF_PAGE_UNIT];
+    leaf->counters = counters(f, i, -1, -1);
+    leaf->links = links(f, i);
+    return leaf;
+}
+
+CxlFabricLeafList *qmp_x_query_cxl_fabric_leaves(Error **errp)
+{
+    CxlFabricLeafList *list = NULL, **tail = &list;
+
+    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
+        if (f->kind != CXL_FABRIC_NONE) {
+            for (uint32_t i = 0; i < f->directory.topology.leaves; i++) {
+                QAPI_LIST_APPEND(tail, describe_leaf(f, i));
+            }
         }
     }
     return list;

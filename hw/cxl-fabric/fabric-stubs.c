@@ -15,6 +15,11 @@ void qmp_x_cxl_fabric_set_bulk_mode(const char *id, bool has_gfam,
     error_setg(errp, "this emulator has no CXL fabric");
 }
 
+CxlFabricLeafList *qmp_x_query_cxl_fabric_leaves(Error **errp)
+{
+    return NULL;
+}
+
 CxlFabricInfoList *qmp_x_query_cxl_fabric(Error **errp)
 {
     return NULL;

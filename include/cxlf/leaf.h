@@ -46,6 +46,14 @@ bool cxlf_advance(struct cxlf_directory *directory, uint32_t leaf);
 enum cxlf_leaf_state cxlf_leaf_get(const struct cxlf_directory *directory,
                                    uint32_t leaf);
 
+/*
+ * cxlf_leaf_used: how many entries of @leaf are a unit's that is not in I,
+ * or are claimed.  Looks at every entry that was ever touched.  Any thread,
+ * not inside; what changes meanwhile may be counted or not.
+ */
+uint64_t cxlf_leaf_used(const struct cxlf_directory *directory, uint32_t leaf,
+                        enum cxlf_kind kind);
+
 /* cxlf_leaf_incarnation: what a grant of before is told by. */
 uint32_t cxlf_leaf_incarnation(const struct cxlf_directory *directory,
                                uint32_t leaf);

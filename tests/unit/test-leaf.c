@@ -446,6 +446,36 @@ static void test_tiers(void)
     teardown();
 }
 
+/* Entries in use, of each leaf and kind, finite and not. */
+static void test_used(void)
+{
+    for (unsigned entries = 0; entries <= 1024; entries += 1024) {
+        struct cxlf_topology t = fixture_topology(HOSTS, 2, 2, 2);
+        struct cxlf_directory *d = &agents.f.directory;
+
+        t.line_entries = entries;
+        setup(t);
+        for (unsigned i = 0; i < 300; i++) {
+            g_assert_cmpint(cxlf_access(d, i % HOSTS, 0, i * 4160,
+                                        CXLF_STORE), ==, CXLF_OK);
+        }
+        g_assert_cmpint(request(1, CXLF_CAPACITY_UNIT, CXLF_OWN), ==,
+                        CXLF_DONE);
+        g_assert_cmpuint(cxlf_leaf_used(d, 0, CXLF_LINE_UNIT) +
+                         cxlf_leaf_used(d, 1, CXLF_LINE_UNIT), ==, 300);
+        g_assert_cmpuint(cxlf_leaf_used(d, 0, CXLF_PAGE_UNIT) +
+                         cxlf_leaf_used(d, 1, CXLF_PAGE_UNIT), ==, 1);
+        for (unsigned host = 0; host < HOSTS; host++) {
+            cxlf_give_up(d, host, CXLF_EVICT, NULL);
+        }
+        g_assert_cmpuint(cxlf_leaf_used(d, 0, CXLF_LINE_UNIT) +
+                         cxlf_leaf_used(d, 1, CXLF_LINE_UNIT) +
+                         cxlf_leaf_used(d, 0, CXLF_PAGE_UNIT) +
+                         cxlf_leaf_used(d, 1, CXLF_PAGE_UNIT), ==, 0);
+        teardown();
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -457,5 +487,6 @@ int main(int argc, char **argv)
     g_test_add_func("/leaf/poison-returns", test_poison_returns);
     g_test_add_func("/leaf/old-grant", test_old_grant);
     g_test_add_func("/leaf/tiers", test_tiers);
+    g_test_add_func("/leaf/used", test_used);
     return g_test_run();
 }

@@ -10,6 +10,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "cxlf/leaf.h"
+#include "atomic16.h"
+#include "shard.h"
 
 unsigned cxlf_enter(struct cxlf_directory *d, unsigned host, uint32_t leaf)
 {
@@ -87,4 +89,41 @@ void cxlf_leaf_set(struct cxlf_directory *d, uint32_t leaf,
         __atomic_fetch_add(&live->incarnation, 1, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&live->state, state, __ATOMIC_RELEASE);
+}
+
+static uint64_t used_of(const struct cxlf_directory *d,
+                        const struct cxlf_shard *s, uint64_t first)
+{
+    uint64_t used = 0;
+
+    for (uint64_t i = first; i < first + CXLF_TOUCHED_ENTRIES &&
+         i < d->entries[s->kind]; i++) {
+        struct cxlf_line line;
+        enum cxlf_slot slot =
+            cxlf_entry_decode(s, cxlf_entry_load(&s->entries[i]), &line);
+
+        used += slot == CXLF_SLOT_NEW ||
+                (slot == CXLF_SLOT_UNIT && line.state != CXLF_I);
+    }
+    return used;
+}
+
+uint64_t cxlf_leaf_used(const struct cxlf_directory *d, uint32_t leaf,
+                        enum cxlf_kind kind)
+{
+    uint64_t used = 0;
+
+    for (uint32_t i = 0; i < d->topology.shards; i++) {
+        struct cxlf_shard s = cxlf_shard_at(d, kind, leaf, i);
+
+        for (uint64_t w = 0; w < d->touched_words[kind]; w++) {
+            uint64_t word = __atomic_load_n(&s.touched[w], __ATOMIC_SEQ_CST);
+
+            for (; word; word &= word - 1) {
+                used += used_of(d, &s, (w * 64 + __builtin_ctzll(word)) *
+                                       CXLF_TOUCHED_ENTRIES);
+            }
+        }
+    }
+    return used;
 }
