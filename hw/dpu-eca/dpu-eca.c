@@ -424,6 +424,7 @@ static void eca_exit(PCIDevice *dev)
 
     qemu_remove_machine_init_done_notifier(&s->ready_notifier);
     qemu_del_vm_change_state_handler(s->run_state);
+    eca_hot_forget(s);
     notifier_remove(&s->reserve_notifier);
     notifier_remove(&s->lost_notifier);
     eca_queues_exit(s);

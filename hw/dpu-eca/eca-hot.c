@@ -10,7 +10,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/lockable.h"
+#include "qemu/timer.h"
 #include "cxlf/abi.h"
 #include "eca-hot.h"
 #include "trace.h"
@@ -35,16 +37,32 @@ typedef struct Device {
     uint64_t random;
 } Device;
 
+/* Who has events counted, each with counters of its own. */
+typedef enum Watcher {
+    CHMU,
+    QUERY,              /* x-query-cxl-fabric-hot */
+    WATCHERS,
+} Watcher;
+
 struct ECAHot {
-    Device device[CXLF_MAX_GFAMS];
+    Device device[WATCHERS][CXLF_MAX_GFAMS];
+    /* Of queries; BQL */
+    QEMUTimer *timer;       /* NULL: nothing is counted for them */
+    int64_t asked_us;       /* the last time */
 };
+
+/* Bits of hot_on: for each watcher, one for each device. */
+#define ON(watcher, gfam)   (1u << ((watcher) * CXLF_MAX_GFAMS + (gfam)))
+QEMU_BUILD_BUG_ON(WATCHERS * CXLF_MAX_GFAMS > 32);
 
 ECAHot *eca_hot_new(void)
 {
     ECAHot *hot = g_new0(ECAHot, 1);
 
-    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
-        qemu_mutex_init(&hot->device[i].lock);
+    for (int w = 0; w < WATCHERS; w++) {
+        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+            qemu_mutex_init(&hot->device[w][i].lock);
+        }
     }
     return hot;
 }
@@ -60,10 +78,13 @@ static void drop_counters(Device *d)
 
 void eca_hot_free(ECAHot *hot)
 {
-    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
-        drop_counters(&hot->device[i]);
-        qemu_mutex_destroy(&hot->device[i].lock);
+    for (int w = 0; w < WATCHERS; w++) {
+        for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
+            drop_counters(&hot->device[w][i]);
+            qemu_mutex_destroy(&hot->device[w][i].lock);
+        }
     }
+    timer_free(hot->timer);
     g_free(hot);
 }
 
@@ -93,7 +114,8 @@ static bool is_in_range(const Device *d, uint64_t dpa)
 {
     uint64_t range = dpa / CXLF_CAPACITY_UNIT;
 
-    return d->slot && d->config.ranges[range / 64] >> range % 64 & 1;
+    return d->slot && (!d->config.ranges ||
+                       d->config.ranges[range / 64] >> range % 64 & 1);
 }
 
 /* Whether this event is one of those that down-sampling leaves. */
@@ -127,35 +149,43 @@ static void add(Device *d, uint64_t dpa, bool write, bool touch)
     }
 }
 
+static void add_to_all(ECAState *s, uint32_t gfam, uint64_t dpa, bool write,
+                       bool touch)
+{
+    uint32_t on = qatomic_read(&s->hot_on);
+
+    for (int w = 0; w < WATCHERS; w++) {
+        Device *d = &s->hot->device[w][gfam];
+
+        if (on & ON(w, gfam)) {
+            QEMU_LOCK_GUARD(&d->lock);
+            add(d, dpa, write, touch);
+        }
+    }
+}
+
 void eca_hot_count(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
 {
-    Device *d = &s->hot->device[gfam];
-
-    QEMU_LOCK_GUARD(&d->lock);
-    add(d, dpa, write, false);
+    add_to_all(s, gfam, dpa, write, false);
 }
 
 void eca_hot_touch(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
 {
-    Device *d = &s->hot->device[gfam];
-
-    QEMU_LOCK_GUARD(&d->lock);
-    add(d, dpa, write, true);
+    add_to_all(s, gfam, dpa, write, true);
 }
 
 bool eca_hot_wants(ECAState *s, uint32_t gfam, uint64_t dpa)
 {
-    Device *d = &s->hot->device[gfam];
+    Device *d = &s->hot->device[CHMU][gfam];
 
     QEMU_LOCK_GUARD(&d->lock);
     return is_in_range(d, dpa);
 }
 
-/* For the CHMU */
-
-void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config)
+static void start(ECAState *s, Watcher w, uint32_t gfam,
+                  const ECAHotConfig *config)
 {
-    Device *d = &s->hot->device[gfam];
+    Device *d = &s->hot->device[w][gfam];
 
     WITH_QEMU_LOCK_GUARD(&d->lock) {
         drop_counters(d);
@@ -166,22 +196,45 @@ void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config)
         d->events = d->missed = 0;
         d->random = 0x2545f4914f6cdd1dull;
     }
-    qatomic_or(&s->hot_on, 1u << gfam);
+    qatomic_or(&s->hot_on, ON(w, gfam));
+}
+
+static void stop(ECAState *s, Watcher w, uint32_t gfam)
+{
+    Device *d = &s->hot->device[w][gfam];
+
+    qatomic_and(&s->hot_on, ~ON(w, gfam));
+    QEMU_LOCK_GUARD(&d->lock);
+    drop_counters(d);
+}
+
+/* All counters begin from 0.  Under the lock. */
+static void next_epoch(Device *d)
+{
+    d->units = 0;
+    d->missed = 0;
+    if (++d->epoch == 0 && d->slot) {
+        memset(d->slot, 0, SLOTS * sizeof(*d->slot));
+        d->epoch = 1;
+    }
+}
+
+/* For the CHMU */
+
+void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config)
+{
+    start(s, CHMU, gfam, config);
 }
 
 void eca_hot_stop(ECAState *s, uint32_t gfam)
 {
-    Device *d = &s->hot->device[gfam];
-
-    qatomic_and(&s->hot_on, ~(1u << gfam));
-    QEMU_LOCK_GUARD(&d->lock);
-    drop_counters(d);
+    stop(s, CHMU, gfam);
 }
 
 void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
                    ECAHotUnit *unit, void *opaque)
 {
-    Device *d = &s->hot->device[gfam];
+    Device *d = &s->hot->device[CHMU][gfam];
     unsigned sampling = 0;
     uint32_t hot = 0;
 
@@ -195,15 +248,82 @@ void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
             }
         }
         trace_eca_hot_epoch(s->host, gfam, d->units, hot, d->missed);
-        d->units = 0;
-        d->missed = 0;
-        if (++d->epoch == 0 && d->slot) {
-            memset(d->slot, 0, SLOTS * sizeof(*d->slot));
-            d->epoch = 1;
-        }
+        next_epoch(d);
         sampling = d->slot ? d->config.sampling : 0;
     }
     if (sampling && s->pager && s->hot_sample) {
         eca_pager_sample(s->pager, gfam, sampling, s->hot_sample);
     }
+}
+
+/* For queries */
+
+void eca_hot_forget(ECAState *s)
+{
+    for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
+        stop(s, QUERY, i);
+    }
+    timer_free(s->hot->timer);
+    s->hot->timer = NULL;
+}
+
+static void on_timer(void *opaque)
+{
+    eca_hot_forget(opaque);
+}
+
+static void begin_queries(ECAState *s)
+{
+    const ECAHotConfig config = {
+        .reads = true, .writes = true, .unit_shift = ctz32(CXLF_LINE),
+        .max_count = UINT32_MAX,
+    };
+
+    for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
+        if (s->memory[i]) {
+            start(s, QUERY, i, &config);
+        }
+    }
+    s->hot->timer = timer_new_ms(QEMU_CLOCK_REALTIME, on_timer, s);
+}
+
+static gint by_count(gconstpointer a, gconstpointer b)
+{
+    const ECAHotLine *x = a, *y = b;
+
+    return x->count < y->count ? 1 : x->count > y->count ? -1 : 0;
+}
+
+int64_t eca_hot_query(ECAState *s, GArray *lines, uint64_t *missed)
+{
+    ECAHot *hot = s->hot;
+    int64_t now_us = get_clock() / 1000, since = 0;
+
+    *missed = 0;
+    if (!hot->timer) {
+        begin_queries(s);
+    } else {
+        since = now_us - hot->asked_us;
+    }
+    hot->asked_us = now_us;
+    timer_mod(hot->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
+              ECA_HOT_QUERY_MS);
+    for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
+        Device *d = &hot->device[QUERY][i];
+
+        QEMU_LOCK_GUARD(&d->lock);
+        for (uint32_t n = 0; n < d->units; n++) {
+            const Slot *slot = &d->slot[d->used[n]];
+            ECAHotLine line = {
+                .gfam = i, .dpa = slot->unit * CXLF_LINE,
+                .count = slot->count,
+            };
+
+            g_array_append_val(lines, line);
+        }
+        *missed += d->missed;
+        next_epoch(d);
+    }
+    g_array_sort(lines, by_count);
+    return since;
 }

@@ -34,6 +34,23 @@ static inline void eca_hot_event(ECAState *s, uint32_t gfam, uint64_t dpa,
  */
 void eca_hot_touch(ECAState *s, uint32_t gfam, uint64_t dpa, bool write);
 
+/* Queries end by themselves when there was none for so long. */
+#define ECA_HOT_QUERY_MS    10000
+
+typedef struct ECAHotLine {
+    uint32_t gfam, count;
+    uint64_t dpa;
+} ECAHotLine;
+
+/*
+ * eca_hot_query: append to @lines (of ECAHotLine) what was counted since the
+ * last query, the most first, and begin anew; *@missed: events that found no
+ * counter.  Returns for how many microseconds that was, 0 for the first.
+ * eca_hot_forget: count no more for queries.  BQL.
+ */
+int64_t eca_hot_query(ECAState *s, GArray *lines, uint64_t *missed);
+void eca_hot_forget(ECAState *s);
+
 /* eca_hot_wants: whether something at @dpa would be counted.  Any thread. */
 bool eca_hot_wants(ECAState *s, uint32_t gfam, uint64_t dpa);
 

@@ -89,7 +89,7 @@ typedef struct ECAHotConfig {
     bool random;                /* not each 2^n-th one, but that many */
     bool reads, writes;
     uint32_t max_count;         /* where counters stay */
-    /* A bit for each 256 MiB; the caller's, until eca_hot_stop(). */
+    /* A bit for each 256 MiB, or NULL; the caller's, until eca_hot_stop(). */
     const uint64_t *ranges;
 } ECAHotConfig;
 
