@@ -299,7 +299,7 @@ class Bench:
                 f"{ratio['median']:.2f} [{ratio['q1']:.2f} "
                 f"{ratio['q3']:.2f}]", self.verdict(row)])
         print(f"\n{self.args.rounds} rounds of {self.args.ms} ms each, Linux "
-              f"{self.report['kernel']}\n\n" + cli.table(table))
+              f"{self.report['kernel']}\n\n" + ui.table(table))
 
     def show_contended(self):
         """The rates, and what an increment cost in messages."""
@@ -324,7 +324,7 @@ class Bench:
             each = self.crossed.get(name, 0) / self.contended_ops
             table.append([f"{name} for each increment of the two",
                           f"{each:.3f}"])
-        print("\n" + cli.table(table))
+        print("\n" + ui.table(table))
 
     def show_boot(self):
         seconds = self.report["boot-seconds"]

@@ -13,7 +13,7 @@ import termios
 import time
 import tty
 
-from . import agent, cluster, kernel, machine, trace, ui
+from . import agent, cluster, kernel, machine, top, trace, ui
 
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
@@ -150,6 +150,19 @@ def _parser():
                         help="end when the events have so many bytes "
                         f"(default {trace.LIMIT >> 20}M)")
 
+    live = sub.add_parser("top", parents=[name], help="hosts, leaves, links "
+                          "and what is hot, live in a terminal")
+    live.add_argument("--interval", type=float, default=top.INTERVAL,
+                      metavar="S", help="seconds between two looks (default "
+                      f"{top.INTERVAL:g})")
+    how = live.add_mutually_exclusive_group()
+    how.add_argument("--once", action="store_true",
+                     help="print one screen, of one interval, and end")
+    how.add_argument("--batch", action="store_true",
+                     help="print one screen after the other, until Ctrl-C")
+    live.add_argument("--json", action="store_true",
+                      help="print an object for each screen")
+
     kill = sub.add_parser("kill", parents=[name], help="kill a host's QEMU "
                           "at once, as a power failure would")
     kill.add_argument("host", type=int)
@@ -242,16 +255,6 @@ def _snapshot(one):
             "owner": one.alive("owner"), "fabric": one.fabric()}
 
 
-def table(rows):
-    """Text columns, the first to the left and the rest to the right."""
-    widths = [max(len(str(row[i])) for row in rows)
-              for i in range(len(rows[0]))]
-    return "\n".join("  ".join(
-        str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
-        for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
-        for row in rows)
-
-
 def render(snapshot):
     """A cluster as a table for people: a column for each host."""
     running = set(snapshot["running"])
@@ -272,7 +275,7 @@ def render(snapshot):
     shards = sum(1 for _ in fabric.get("directory", ()))
     return (f"{head}\nfabric {fabric['state']}, epoch {fabric['epoch']}, "
             f"{fabric['leaves']} leaves, {shards} directory shards\n"
-            + table(rows))
+            + ui.table(rows))
 
 
 def _status(args):
@@ -335,5 +338,5 @@ def main():
     interruptible()
     args = _parser().parse_args()
     return {"up": _up, "run": _run, "console": _console, "status": _status,
-            "trace": _trace, "kill": _kill, "restart": _restart,
-            "down": _down}[args.command](args)
+            "trace": _trace, "top": top.main, "kill": _kill,
+            "restart": _restart, "down": _down}[args.command](args)

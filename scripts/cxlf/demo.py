@@ -172,7 +172,7 @@ class Demo:
         for name in cli.COUNTERS:
             rows.append([name] + [f"{side.get(h, {}).get(name, 0):,}"
                                   for h in hosts for side in (before, after)])
-        print("\nWhat crossed the fabric:\n" + cli.table(rows) + "\n",
+        print("\nWhat crossed the fabric:\n" + ui.table(rows) + "\n",
               flush=True)
         self.report["counters"] = {"before": before, "after": after}
 
@@ -186,7 +186,7 @@ class Demo:
             lost = 100 * (expected - found) / expected if expected else 0
             rows.append([title, f"{expected:,}", f"{found:,}",
                          f"{lost:.1f} %"])
-        print("\n" + cli.table(rows), flush=True)
+        print("\n" + ui.table(rows), flush=True)
 
     def go(self):
         """Everything, in order; True if all checks passed."""

@@ -109,7 +109,7 @@ class Exits:
         table.append(["seconds, traced", *(
             f"{spread(self.seconds[kind])[0]:.1f}" for kind, _ in KINDS)])
         print(f"\naccesses to devices until the guest is ready, medians of "
-              f"{self.rounds} boots\n\n" + cli.table(table), flush=True)
+              f"{self.rounds} boots\n\n" + ui.table(table), flush=True)
         self.report.update(
             total=total, regions=by_name, seconds=self.seconds,
             ratio={"fabric to none": total["fabric"] / total["none"],

@@ -175,7 +175,7 @@ def _verdict(result):
 
 def table(results):
     """The results as columns."""
-    return cli.table([
+    return ui.table([
         ["target", "cov", "last new at", "past it", "ft", "last new at",
          "exec/s", "seconds", ""],
         *([r.target, r.edges, f"{r.last_edge:,}", f"{r.past():,}",

@@ -14,7 +14,8 @@ import signal
 import time
 
 from . import agent, build, cluster, failtest, machine, onlinetest, \
-    programs, qmp, realtest, regiontest, stress, tiertest, traffic, ui
+    programs, qmp, realtest, regiontest, stress, telemetrytest, \
+    tiertest, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -460,6 +461,7 @@ CLUSTERS = (
         "hosts": 3, "fabric_options": failtest.POISON}),
     ("held", failtest.held_up, {"hosts": 3}),
     *tiertest.CLUSTERS,
+    *telemetrytest.CLUSTERS,
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),

@@ -17,13 +17,13 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, procs, qemu, stress, tracetest, \
-    traffic, ui
+from . import cluster, cpio, machine, procs, qemu, stress, toptest, \
+    tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
-    "cxl-cluster": ("up", "run", "console", "status", "trace", "kill",
-                    "restart", "down"),
+    "cxl-cluster": ("up", "run", "console", "status", "trace", "top",
+                    "kill", "restart", "down"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -267,7 +267,12 @@ def command_lines():
             (("cxl-cluster", "trace", "--output", "/no/such/file"),
              "--output: /no/such is no folder"),
             (("cxl-cluster", "trace", "--seconds", "-1"),
-             "--seconds -1: accepts 0 and more")):
+             "--seconds -1: accepts 0 and more"),
+            (("cxl-cluster", "top", "--name", "no-such", "--once"),
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "top", "--interval", "0"),
+             "--interval 0: accepts 0.1 to 3600"),
+            (("cxl-cluster", "top", "--once", "--batch"), "not allowed")):
         done = _call(*argv)
         if not done.returncode or says not in done.stderr or \
                 "Traceback" in done.stderr:
@@ -554,6 +559,7 @@ TESTS = (
     ("stale folders", stale_folders),
     ("second starts", second_start),
     *tracetest.TESTS,
+    *toptest.TESTS,
 )
 
 

@@ -380,7 +380,7 @@ class Command:
         for name, item in self.report["counters-of-programs"].items():
             rows.append([f"increments in {name}", f"{item['found']:,} of "
                          f"{item['confirmed']:,} to {item['at-most']:,}"])
-        print(cli.table(rows[1:]))
+        print(ui.table(rows[1:]))
         for fault in faults:
             print("FAIL  " + fault)
         print(f"{'NOT all' if faults else 'all'} that was confirmed is "

@@ -151,7 +151,7 @@ class Transfers:
                     for name in COUNTED]
             table.append(row)
         print(f"\n{self.rounds} rounds, medians [quartiles]; switches and "
-              "counters for each transfer\n\n" + cli.table(table))
+              "counters for each transfer\n\n" + ui.table(table))
         ratios = {}
         for key, length, _ in BARE:
             pairs = zip(self.samples[key, "block"],

@@ -22,6 +22,16 @@ def note(text):
     print(f"cxlf: {text}", file=sys.stderr, flush=True)
 
 
+def table(rows):
+    """Text columns, the first to the left and the rest to the right."""
+    widths = [max(len(str(row[i])) for row in rows)
+              for i in range(len(rows[0]))]
+    return "\n".join("  ".join(
+        str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows)
+
+
 class Verdicts:
     """Prints what checks report, a line each, and keeps what failed.
 

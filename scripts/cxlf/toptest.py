@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Quick tests of what cxl-cluster top shows: parts of scripttest.py."""
+
+import copy
+import json
+
+from . import top, ui
+
+STATE = {"hosts": 2, "device": "fabric", "hot": 256 << 20, "bulk": 256 << 20}
+BULK = 256 << 20
+
+
+def _counters(**values):
+    return {name.replace("_", "-"): value for name, value in values.items()}
+
+
+def _samples():
+    """Two looks at a cluster, two seconds apart."""
+    before = top.Sample()
+    before.fabric = {
+        "state": "up", "epoch": 0, "bulk-mode": ["coherent"],
+        "hosts": [{"host": host, "state": "up", "pid": 100 + host,
+                   "deaths": 0, "counters": _counters(read_hit=5)}
+                  for host in range(3)],
+        "directory": [{"leaf": shard // 2, "shard": shard % 2,
+                       "counters": _counters(read_hit=shard, refusal=0)}
+                      for shard in range(4)]}
+    before.leaves = [{
+        "id": "fabric0", "leaf": leaf, "state": "up", "incarnation": 1,
+        "lines": 3, "line-capacity": 1024, "pages": 1, "page-capacity": 512,
+        "counters": _counters(read_hit=0),
+        "links": [{"host": host, "counters": _counters(bisnp_sent=0)}
+                  for host in range(2)]} for leaf in range(2)]
+    after = copy.deepcopy(before)
+    after.time = before.time + 2
+    fabric = after.fabric
+    fabric["hosts"][0]["counters"].update(_counters(
+        read_hit=1005, write_hit=1000, upgrade=4, bisnp_received=6,
+        page_fault=8, page_revoked=10))
+    fabric["hosts"][1]["counters"].update(_counters(read_miss=3000000))
+    fabric["hosts"][1]["state"] = "recovering"
+    fabric["directory"][3]["counters"].update(_counters(
+        read_hit=2003, refusal=6))
+    after.leaves[1]["lines"] = 17
+    after.leaves[1]["counters"].update(_counters(read_hit=2000, victim=12))
+    after.leaves[1]["links"][0]["counters"].update(_counters(bisnp_sent=40))
+    after.hot = {0: {"host": 0, "microseconds": 2000000, "missed": 0,
+                     "units": [{"gfam": 0, "dpa": 0x1040, "count": 100},
+                               {"gfam": 0, "dpa": BULK, "count": 60}]},
+                 1: {"host": 1, "microseconds": 1000000, "missed": 0,
+                     "units": [{"gfam": 0, "dpa": 0x1080, "count": 20},
+                               {"gfam": 0, "dpa": 0x1040, "count": 10}]}}
+    return before, after
+
+
+def rates():
+    """Gains become rates, hot units of hosts are added up."""
+    wrong = []
+    found = top.describe("t", STATE, *_samples())
+    for what, have, want in (
+            ("hosts", len(found["hosts"]), 2),
+            ("hits", found["hosts"][0]["rates"]["hits"], 1000),
+            ("misses", found["hosts"][0]["rates"]["misses"], 2),
+            ("snoops", found["hosts"][0]["rates"]["snoops"], 3),
+            ("faults", found["hosts"][0]["rates"]["faults"], 4),
+            ("revoked", found["hosts"][0]["rates"]["revoked"], 5),
+            ("lines", found["leaves"][1]["lines"], 17),
+            ("accesses", found["leaves"][1]["rates"]["accesses"], 1000),
+            ("victims", found["leaves"][1]["rates"]["victims"], 6),
+            ("links", len(found["links"]), 4),
+            ("sent", found["links"][2]["rates"]["sent"], 20),
+            ("the hottest line", found["hot-lines"][0], {
+                "gfam": 0, "dpa": 0x1040, "region": "HOT", "rate": 60.0,
+                "hosts": {0: 50.0, 1: 10.0}}),
+            ("the next line", found["hot-lines"][1]["region"], "BULK"),
+            ("the hottest page", found["hot-pages"][0], {
+                "gfam": 0, "dpa": 0x1000, "region": "HOT", "rate": 80.0,
+                "hosts": {0: 50.0, 1: 30.0}})):
+        if have != want:
+            wrong.append(f"{what}: {have}, not {want}")
+    # An older emulator tells less; a host under a new number counts anew.
+    before, after = _samples()
+    before.leaves = after.leaves = None
+    after.hot = {}
+    after.fabric["hosts"][0]["counters"] = _counters(read_hit=1)
+    found = top.describe("t", STATE, before, after)
+    for what, have, want in (
+            ("hits", found["hosts"][0]["rates"]["hits"], 0),
+            ("accesses of shards",
+             found["leaves"][1]["rates"]["accesses"], 1000),
+            ("refusals of shards", found["leaves"][1]["rates"]["refused"],
+             3),
+            ("no links", found["links"], []),
+            ("nothing hot", found["hot-lines"] + found["hot-pages"], [])):
+        if have != want:
+            wrong.append(f"{what}: {have}, not {want}")
+    return wrong
+
+
+def screens():
+    """A screen has what was found, in the order that is asked for."""
+    wrong = []
+    found = top.describe("t", STATE, *_samples())
+    json.loads(json.dumps(found))
+    text = "\n".join(top.screen(found))
+    for words in (("0", "up", "100", "1.0k"), ("1", "recovering", "1.5M"),
+                  ("17/1024", "1/512", "1.0k"), ("host0-leaf1", "20"),
+                  ("gfam0:0x1040", "HOT", "60", "0:50", "1:10"),
+                  ("gfam0:0x10000000", "BULK", "30")):
+        if not any(all(word in line.split() for word in words)
+                   for line in text.split("\n")):
+            wrong.append(f"no line has {words}: {text}")
+    for column, first in (("hits", "0"), ("misses", "1"), ("number", "0")):
+        lines = top.screen(found, column)
+        head = [line.startswith("host ") for line in lines].index(True)
+        if lines[head + 1].split()[0] != first:
+            wrong.append(f"by {column}: {lines[head + 1]}")
+    for value, want in ((0, "0"), (9.4, "9"), (999, "999"), (1000, "1.0k"),
+                        (12345, "12k"), (2500000, "2.5M"),
+                        (3e12, "3000G")):
+        if top.number(value) != want:
+            wrong.append(f"{value} is {top.number(value)}, not {want}")
+    return wrong
+
+
+class _Held:
+    """A cluster whose owner answers, and whose hosts do not."""
+
+    name = "held"
+
+    def __init__(self):
+        self.asked = []
+
+    def state(self):
+        return STATE
+
+    def alive(self, _name):
+        return True
+
+    def place(self, name):
+        return name
+
+
+def held_hosts():
+    """A host that does not answer is left out for some rounds."""
+    wrong = []
+    one = _Held()
+    sample = _samples()[0]
+
+    def call(path, command, _timeout, **_arguments):
+        one.asked.append((path, command))
+        if path == "owner.qmp" and command == "x-query-cxl-fabric":
+            return [sample.fabric]
+        if path == "owner.qmp":
+            raise ui.UserError(f"The command {command} {top.UNKNOWN}")
+        raise ui.UserError("no answer in 1 s")
+
+    saved, top.qmp.call = top.qmp.call, call
+    try:
+        watcher = top.Watcher(one)
+        for _ in range(top.ROUNDS_OUT + 2):
+            errors = watcher.sample().errors
+            if errors != ["host 0 does not answer", "host 1 does not answer"]:
+                wrong.append(f"errors: {errors}")
+    finally:
+        top.qmp.call = saved
+    counts = {name: sum(asked == name for asked in one.asked)
+              for name in set(one.asked)}
+    want = {("owner.qmp", "x-query-cxl-fabric"): top.ROUNDS_OUT + 2,
+            ("owner.qmp", "x-query-cxl-fabric-leaves"): 1,
+            ("host0.qmp", "x-query-cxl-fabric-hot"): 2,
+            ("host1.qmp", "x-query-cxl-fabric-hot"): 2}
+    if counts != want:
+        wrong.append(f"asked {counts}, not {want}")
+    return wrong
+
+
+TESTS = (
+    ("rates", rates),
+    ("screens", screens),
+    ("hosts that do not answer", held_hosts),
+)
