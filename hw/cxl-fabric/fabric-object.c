@@ -540,6 +540,12 @@ static void add_properties(ObjectClass *oc)
     }
 }
 
+static void get_counters(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    cxl_fabric_visit_counters(CXL_FABRIC(obj), -1, v, name, errp);
+}
+
 static void cxl_fabric_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
@@ -547,6 +553,10 @@ static void cxl_fabric_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
     ucc->complete = cxl_fabric_complete;
     ucc->can_be_deleted = cxl_fabric_can_be_deleted;
     add_properties(oc);
+    object_class_property_add(oc, "counters", "CxlFabricCounters",
+                              get_counters, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "counters",
+                                          "what all hosts have counted");
 }
 
 static const TypeInfo cxl_fabric_info = {

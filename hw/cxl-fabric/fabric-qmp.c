@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl-fabric.h"
+#include "qapi/qapi-visit-cxl-fabric.h"
 #include "cxlf/copies.h"
 #include "cxlf/leaf.h"
 #include "fabric-internal.h"
@@ -58,6 +59,16 @@ static CxlFabricCounters *counters(CXLFabric *f, int leaf, int shard,
         .copy_conflict = n[CXLF_COPY_CONFLICT],
     };
     return c;
+}
+
+void cxl_fabric_visit_counters(CXLFabric *f, int host, Visitor *v,
+                               const char *name, Error **errp)
+{
+    CxlFabricCounters *c = f && f->kind != CXL_FABRIC_NONE ?
+        counters(f, -1, -1, host) : g_new0(CxlFabricCounters, 1);
+
+    visit_type_CxlFabricCounters(v, name, &c, errp);
+    qapi_free_CxlFabricCounters(c);
 }
 
 static CxlFabricHostList *hosts(CXLFabric *f)

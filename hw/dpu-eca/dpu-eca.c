@@ -484,6 +484,15 @@ static void eca_finalize(Object *obj)
     eca_hot_free(DPU_ECA(obj)->hot);
 }
 
+static void get_counters(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    ECAState *s = DPU_ECA(obj);
+
+    cxl_fabric_visit_counters(DEVICE(s)->realized ? s->fabric : NULL,
+                              s->host, v, name, errp);
+}
+
 static void eca_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
@@ -502,6 +511,10 @@ static void eca_class_init(ObjectClass *oc, CXLF_CLASS_DATA data)
     dc->hotpluggable = false;   /* endpoints and vCPUs rest on it */
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, eca_properties);
+    object_class_property_add(oc, "counters", "CxlFabricCounters",
+                              get_counters, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "counters",
+                                          "what this host has counted");
 }
 
 static const TypeInfo eca_info = {

@@ -211,6 +211,31 @@ def live(bench):
             wrong.append(f"what is hot is so for hosts {sorted(used)}")
 
 
+def _property(bench, name, path):
+    with qmp.Monitor(bench.one.place(name + ".qmp")) as monitor:
+        return monitor.call("qom-get", path=path, property="counters")
+
+
+def properties(bench):
+    with bench.test("counters are QOM properties") as wrong:
+        limit = time.monotonic() + 10
+        while True:
+            # The load may still be ending: what counts is one quiet moment.
+            known = bench.one.counters()
+            pairs = [(_property(bench, f"host{host}",
+                                "/machine/peripheral/eca0"), known[host])
+                     for host in bench.hosts]
+            pairs.append((_property(bench, "owner", "/objects/fabric0"), {
+                name: sum(known[host][name] for host in known)
+                for name in known[bench.hosts[0]]}))
+            if all(one == other for one, other in pairs):
+                break
+            if time.monotonic() > limit:
+                wrong += [f"{one}, not {other}" for one, other in pairs
+                          if one != other]
+                break
+
+
 def dying(bench):
     with bench.test("a timeline of a host that dies") as wrong:
         victim = bench.hosts[-1]
@@ -246,6 +271,7 @@ def run(bench):
     nothing_left(bench)
     limited(bench)
     live(bench)
+    properties(bench)
     dying(bench)
     nothing_left(bench)
 

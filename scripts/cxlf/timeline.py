@@ -31,7 +31,7 @@ COMMANDS = {1: "flush", 2: "invalidate", 3: "flush and invalidate",
             16: "acquire shared", 17: "acquire owned", 18: "release",
             19: "promote", 20: "demote", 21: "prefetch", 22: "reserve",
             23: "unreserve", 40: "holdings", 41: "read counters",
-            48: "fence"}
+            48: "fence", 64: "copy out", 65: "copy in", 66: "copy across"}
 
 # Events that only the agent's thread makes; others tell a thread nothing.
 AGENT = {"eca_fault", "eca_request", "eca_request_end", "eca_post",
@@ -146,9 +146,9 @@ def hosts_of(holders):
 def _line(e):
     said = re.search(r"(\w+): (\w+) to (\w+)", e.text)
     what = f"{said[1]}: {said[2]} to {said[3]}" if said else e.rest()
-    taken = e.get("snooped")
+    snooped = e.get("snooped")
     return (f"{what}, held by {hosts_of(e.get('holders'))}"
-            + (f", taken from {hosts_of(taken)}" if taken else ""))
+            + (f", snooped {hosts_of(snooped)}" if snooped else ""))
 
 
 def pages(count):

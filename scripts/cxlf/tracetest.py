@@ -267,7 +267,8 @@ def command_names():
     wrong = []
     for name, number in found.items():
         name = name.replace("PAGES_", "")
-        if name == "END" or name.startswith("COPY_"):
+        # What a command ends with has such names, too.
+        if name == "END" or name.startswith("COPY_") and int(number) < 16:
             continue
         if int(number) not in (have.get(name), have.get(f"ACQUIRE_{name}")):
             wrong.append(f"command {number} is {name}")

@@ -177,4 +177,11 @@ void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam);
 /* cxl_fabric_add_lost_notifier: called once, when the owner is gone. */
 void cxl_fabric_add_lost_notifier(CXLFabric *f, Notifier *n);
 
+/*
+ * cxl_fabric_visit_counters: CxlFabricCounters of @host, or of all if it is
+ * -1; all 0 if @f is NULL or not complete.  For getters of properties.  BQL.
+ */
+void cxl_fabric_visit_counters(CXLFabric *f, int host, Visitor *v,
+                               const char *name, Error **errp);
+
 #endif /* HW_CXLF_FABRIC_H */
