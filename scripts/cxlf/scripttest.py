@@ -17,8 +17,8 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, procs, qemu, stress, toptest, \
-    tracetest, traffic, ui
+from . import cluster, cpio, machine, procs, qemu, stress, telemetrytest, \
+    toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
@@ -560,6 +560,7 @@ TESTS = (
     ("second starts", second_start),
     *tracetest.TESTS,
     *toptest.TESTS,
+    *telemetrytest.TESTS,
 )
 
 

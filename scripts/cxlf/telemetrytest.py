@@ -276,6 +276,55 @@ def run(bench):
     nothing_left(bench)
 
 
+# Without guests: the checks themselves
+
+def _run_event(number, host, what, writable, dpa=0):
+    return timeline.parse(
+        b"1@1700000000.%06d:eca_run host %d what %d writable %d gfam 0 dpa "
+        b"0x%x size 0x1000" % (number, host, timeline.RUNS.index(what),
+                               writable, dpa), f"host{host}")
+
+
+def _line_event(host, text):
+    return timeline.parse(
+        b"1@1700000000.000000:eca_line host %d gfam 0 dpa 0x40 %s"
+        % (host, text), f"host{host}")
+
+
+def impossible():
+    """Timelines that cannot be are noticed, and others are not."""
+    wrong = []
+    good = [(0, "map", True), (0, "zap", False), (1, "map", True),
+            (1, "protect", False), (0, "map", False), (1, "zap", False),
+            (0, "unprotect", True)]
+    events = [_run_event(number, *step) for number, step in enumerate(good)]
+    if check_page(events, 0) != ([], 2):
+        wrong.append(f"a page that moves: {check_page(events, 0)}")
+    for lost in (1, 3, 5):
+        if not check_page(events[:lost] + events[lost + 1:], 0)[0]:
+            wrong.append(f"'{good[lost]}' is not missed")
+    if check_page([_run_event(0, host, "map", True, 0x1000 * host)
+                   for host in (0, 1)], 0) != ([], 0):
+        wrong.append("two pages are taken for one")
+    for host, text, fine, taken in (
+            (0, b"Store: I to M, holders 0x1 snooped 0x0", True, 0),
+            (1, b"Load: M to S, holders 0x3 snooped 0x1", True, 0),
+            (0, b"Store: S to M, holders 0x1 snooped 0x2", True, 1),
+            (1, b"Own: M to E, holders 0x2 snooped 0x1", True, 1),
+            (1, b"Evict: M to I, holders 0x0 snooped 0x0", True, 0),
+            (1, b"Store: M to M, holders 0x2 snooped 0x0", False, 0),
+            (1, b"Load: E to S, holders 0x3 snooped 0x0", False, 0),
+            (1, b"Store: S to M, holders 0x3 snooped 0x1", False, 1),
+            (1, b"Store: S to M, holders 0x2 snooped 0x3", False, 1)):
+        faults, moved = check_lines([_line_event(host, text)])
+        if bool(faults) == fine or moved != taken:
+            wrong.append(f"{text.decode()}: {faults}, {moved} taken")
+    return wrong
+
+
+TESTS = (
+    ("timelines that cannot be", impossible),
+)
 CLUSTERS = (
     ("telemetry", run, {}),
 )
