@@ -1,0 +1,289 @@
+/*
+ * libeca: named objects, locks, barriers, queues and channels in memory that
+ * several hosts share through a CXL fabric, where any host may die at any
+ * moment.  docs/libeca.md has the layouts and who recovers what;
+ * docs/man/libeca.3 shows how to use it.
+ *
+ * Functions return 0 or a count, or a negative errno; eca_strerror() has the
+ * words.  Times are milliseconds, 0 to try once; there is no endless wait.
+ * Sizes and offsets are bytes.  An EcaArena and what is opened in it may be
+ * used by several threads at once, unless a function says otherwise, but
+ * not across fork(): the child is another owner and opens its own.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ECA_ECA_H
+#define ECA_ECA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ECA_CACHE_LINE      64
+#define ECA_NAME_BYTES      32      /* of a name, with its NUL */
+#define ECA_MAX_GFAMS       8
+#define ECA_MAX_MEMBERS     64      /* of a barrier */
+
+typedef struct Eca Eca;
+typedef struct EcaArena EcaArena;
+typedef struct EcaSpin EcaSpin;
+typedef struct EcaTicket EcaTicket;
+typedef struct EcaBarrier EcaBarrier;
+typedef struct EcaQueue EcaQueue;
+typedef struct EcaChannel EcaChannel;
+
+/* Errors */
+
+/* What an error of this library means; never NULL, not to be freed. */
+const char *eca_strerror(int error);
+
+/*
+ * The host that this thread's last -EOWNERDEAD or -EHOSTDOWN was about; -1
+ * before the first.
+ */
+int eca_dead_host(void);
+
+/* Devices */
+
+typedef enum EcaClass {
+    ECA_CLASS_HOT = 1,              /* coherent by lines of 64 bytes */
+    ECA_CLASS_BULK = 2,             /* coherent by pages of 4096 bytes */
+} EcaClass;
+
+typedef struct EcaRegion {
+    char path[64];                  /* of its dax device */
+    char name[32];                  /* the kernel's, as in "region0" */
+    EcaClass type;
+    uint64_t bytes;
+    uint64_t dpa;                   /* where it begins in its memory device */
+} EcaRegion;
+
+typedef struct EcaInfo {
+    bool fabric;                    /* false: a file */
+    bool up;                        /* the fabric is not lost */
+    bool life;                      /* deaths can be noticed */
+    uint32_t host, hosts;           /* this host, and room for how many */
+    uint32_t incarnation;           /* of this host */
+    uint32_t epoch;                 /* deaths that were recovered; fabric */
+    uint32_t leaves, shards, gfams; /* fabric */
+    uint32_t bulk_software;         /* bit g: BULK of g is in software mode */
+    uint32_t counters;              /* how many eca_counter() knows */
+    uint8_t uuid[16];
+    struct {
+        uint64_t hot, bulk;
+        bool attached;              /* to this host */
+    } gfam[ECA_MAX_GFAMS];
+} EcaInfo;
+
+/*
+ * Regions of this host that have a dax device, in @regions, at most @room;
+ * returns how many there are.  -ENOTSUP: built without libcxl.
+ */
+int eca_regions(EcaRegion *regions, unsigned room);
+
+/*
+ * The smallest region of a class of at least @bytes; -ENOENT if there is
+ * none, else as eca_regions().
+ */
+int eca_find_region(EcaClass type, uint64_t bytes, EcaRegion *region);
+
+/*
+ * Map a device: the path of a dax device, "hot" or "bulk" for the smallest
+ * region of that class, the path of a file, or NULL for the agent alone
+ * without memory.  -ENODEV: this host has no agent; -EINVAL: @device is
+ * neither kind of file; -EUSERS: the file has no room for more processes.
+ */
+int eca_open(Eca **eca, const char *device);
+
+/* All arenas of it must have been left. */
+void eca_close(Eca *eca);
+
+/* The memory, and its bytes; NULL and 0 without memory. */
+void *eca_memory(Eca *eca);
+uint64_t eca_bytes(Eca *eca);
+
+/*
+ * Make a file of at least 8192 bytes into what eca_open() accepts; what was
+ * in it is lost.  Nobody may have it open.
+ */
+int eca_format_file(const char *path, uint64_t bytes);
+
+int eca_info(Eca *eca, EcaInfo *info);
+
+/*
+ * The incarnation of a host; 0: none has the number.  -ENOTSUP: the agent
+ * does not tell; -EINVAL: no such number.
+ */
+int eca_life(Eca *eca, uint32_t host, uint32_t *life);
+
+/* One of this host's counters; its name, or NULL if there is none. */
+int eca_counter(Eca *eca, uint32_t index, uint64_t *value);
+const char *eca_counter_name(uint32_t index);
+
+/*
+ * Give a command of docs/specs/dpu-eca.md to this host's agent for @bytes
+ * from @dpa of a GFAM device, in as many pieces as it takes, and wait for
+ * its end.  @status is the last piece's COPY_STATUS, or 6 if an earlier one
+ * was; @count the sum of COPY_LINES.  One process at a time may do this.
+ * -ETIMEDOUT: the command may still be under way.
+ */
+int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
+                uint64_t bytes, uint32_t *status, uint64_t *count,
+                int timeout_ms);
+
+/* Arenas */
+
+typedef enum EcaKind {
+    ECA_KIND_DATA = 1,
+    ECA_KIND_SPIN,
+    ECA_KIND_TICKET,
+    ECA_KIND_BARRIER,
+    ECA_KIND_QUEUE,
+    ECA_KIND_CHANNEL,
+} EcaKind;
+
+typedef struct EcaObject {
+    char name[ECA_NAME_BYTES];
+    EcaKind kind;
+    bool ready;                     /* false: somebody is preparing it */
+    uint64_t offset;                /* from where the arena begins */
+    uint64_t bytes;
+} EcaObject;
+
+typedef struct EcaReport {
+    uint32_t objects, room;         /* that there are, and may be */
+    uint32_t reclaimed;             /* had a dead builder */
+    uint64_t bytes, used;           /* for data */
+    char fault[128];                /* the first, or "" */
+} EcaReport;
+
+/*
+ * Make an arena of @bytes (0: all) at @offset of the device, both multiples
+ * of 4096, with room for @objects (1 to 65,536).  What was there is lost.
+ * -EEXIST: there is an arena; -EBUSY: another process is making one.
+ */
+int eca_arena_create(Eca *eca, uint64_t offset, uint64_t bytes,
+                     uint32_t objects);
+
+/* -ENOENT: there is no arena, or not yet; -EUCLEAN: it is damaged. */
+int eca_arena_join(EcaArena **arena, Eca *eca, uint64_t offset);
+
+/* Whatever was opened in it must have been closed. */
+void eca_arena_leave(EcaArena *arena);
+
+/*
+ * There is no arena any more; nobody may use it.  Also takes away what
+ * somebody began to create; -ENOENT: there was neither.
+ */
+int eca_arena_destroy(Eca *eca, uint64_t offset);
+
+/* Check all metadata, and reclaim what dead builders left. -EUCLEAN: @report
+ * has a fault. */
+int eca_arena_check(EcaArena *arena, EcaReport *report, int timeout_ms);
+
+/*
+ * Data of a new name: zeroed, aligned to @align (0 or a power of two up to
+ * 2 MiB; at least a line).  -EEXIST; -ENOSPC; -ENFILE: no room for more
+ * objects.  A name is up to 31 printable characters without space, quote and
+ * backslash, else -EINVAL.
+ */
+int eca_alloc(EcaArena *arena, const char *name, uint64_t bytes,
+              uint64_t align, void **at, int timeout_ms);
+
+/* Data of that name; @at and @bytes may be NULL. -ENOENT, -EPROTOTYPE. */
+int eca_find(EcaArena *arena, const char *name, void **at, uint64_t *bytes);
+
+/* Free an object of any kind, which nobody may use any more. */
+int eca_free(EcaArena *arena, const char *name, int timeout_ms);
+
+/*
+ * The next object from *@index on, which is advanced; begin with 0.
+ * -ENOENT: there are no more.
+ */
+int eca_next(EcaArena *arena, uint32_t *index, EcaObject *object);
+
+/*
+ * The primitives.  Each is an object of an arena; eca_*_open() makes it if
+ * there is none of that name, and eca_free() ends it.  *_close() frees the
+ * caller's handle, in order: it does not release a lock.
+ *
+ * Locks are not recursive: a thread that takes a lock twice waits for
+ * itself.  -EOWNERDEAD means that the lock is held by the caller, and
+ * that what it protects may be half changed.
+ */
+int eca_spin_open(EcaSpin **lock, EcaArena *arena, const char *name,
+                  int timeout_ms);
+void eca_spin_close(EcaSpin *lock);
+int eca_spin_lock(EcaSpin *lock, int timeout_ms);
+int eca_spin_unlock(EcaSpin *lock);             /* -EPERM: not held */
+
+/* In the order in which they asked; at most 64 at a time queue up. */
+int eca_ticket_open(EcaTicket **lock, EcaArena *arena, const char *name,
+                    int timeout_ms);
+void eca_ticket_close(EcaTicket *lock);
+int eca_ticket_lock(EcaTicket *lock, int timeout_ms);
+int eca_ticket_unlock(EcaTicket *lock);         /* -EPERM: not held */
+
+/*
+ * A barrier of @members (2 to 64).  The caller takes place @index, or with
+ * -1 the first that is free, or whose member is dead and has none alive.
+ * -EBUSY: taken.  A handle is for one thread.
+ */
+int eca_barrier_open(EcaBarrier **barrier, EcaArena *arena, const char *name,
+                     uint32_t members, int index, int timeout_ms);
+void eca_barrier_close(EcaBarrier *barrier);    /* its place is free again */
+int eca_barrier_index(const EcaBarrier *barrier);
+
+/*
+ * Arrive, and wait for all.  After -EHOSTDOWN, -ETIMEDOUT or -ENOLINK the
+ * arrival stands: the next call goes on with the same round.
+ */
+int eca_barrier_wait(EcaBarrier *barrier, int timeout_ms);
+
+/*
+ * A pair of rings, each of @slots (a power of two, 2 to 65,536) messages of
+ * up to @bytes (1 to 1 MiB).  @side is 0 or 1; one process has a side.  One
+ * thread may send while another receives.  -EBUSY: the side is taken.
+ */
+int eca_queue_open(EcaQueue **queue, EcaArena *arena, const char *name,
+                   int side, uint32_t slots, uint32_t bytes, int timeout_ms);
+void eca_queue_close(EcaQueue *queue);          /* the other side: -EPIPE */
+int eca_queue_send(EcaQueue *queue, const void *data, uint32_t bytes,
+                   int timeout_ms);
+
+/*
+ * The next message; returns its bytes.  -EHOSTDOWN and -EPIPE come when all
+ * messages have been received; -EMSGSIZE leaves the message.
+ */
+int eca_queue_receive(EcaQueue *queue, void *data, uint32_t room,
+                      int timeout_ms);
+
+/*
+ * One writer to any readers; shape as above.  A handle is for one thread.
+ * A reader begins with the oldest message that is there.  -EBUSY: there is
+ * a writer.
+ */
+int eca_channel_open(EcaChannel **channel, EcaArena *arena, const char *name,
+                     bool writer, uint32_t slots, uint32_t bytes,
+                     int timeout_ms);
+void eca_channel_close(EcaChannel *channel);    /* a writer: -EPIPE */
+int eca_channel_send(EcaChannel *channel, const void *data, uint32_t bytes);
+
+/*
+ * The next message; returns its bytes.  @missed is how many messages were
+ * overwritten before it that this reader has not seen; it is set with errors
+ * as well.  -EHOSTDOWN and -EPIPE come when no message is left.
+ */
+int eca_channel_receive(EcaChannel *channel, void *data, uint32_t room,
+                        uint64_t *missed, int timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ECA_ECA_H */
