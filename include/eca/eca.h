@@ -20,10 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define ECA_CACHE_LINE      64
 #define ECA_NAME_BYTES      32      /* of a name, with its NUL */
 #define ECA_MAX_GFAMS       8
@@ -182,8 +178,10 @@ void eca_arena_leave(EcaArena *arena);
  */
 int eca_arena_destroy(Eca *eca, uint64_t offset);
 
-/* Check all metadata, and reclaim what dead builders left. -EUCLEAN: @report
- * has a fault. */
+/*
+ * Check all metadata, and reclaim what dead builders left.  -EUCLEAN:
+ * @report has a fault.
+ */
 int eca_arena_check(EcaArena *arena, EcaReport *report, int timeout_ms);
 
 /*
@@ -281,9 +279,5 @@ int eca_channel_send(EcaChannel *channel, const void *data, uint32_t bytes);
  */
 int eca_channel_receive(EcaChannel *channel, void *data, uint32_t room,
                         uint64_t *missed, int timeout_ms);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif /* ECA_ECA_H */

@@ -21,7 +21,7 @@
 #include "private.h"
 #include "../eca-regs.h"
 
-#define PCI_DEVICES     "/sys/bus/pci/devices/*"
+#define PCI_DEVICES     "/sys/bus/pci/devices/" "*"
 #define PCI_VENDOR      "0x1b36"
 #define PCI_DEVICE      "0x0eca"
 #define PATH_ROOM       512
@@ -40,16 +40,19 @@ static const char *const counter_names[] = {
 
 static uint32_t get4(Eca *eca, uint32_t offset)
 {
+    /* a device's register */
     return *(volatile uint32_t *)(eca->bar + offset);
 }
 
 static uint64_t get8(Eca *eca, uint32_t offset)
 {
+    /* a device's register */
     return *(volatile uint64_t *)(eca->bar + offset);
 }
 
 static void set8(Eca *eca, uint32_t offset, uint64_t value)
 {
+    /* a device's register */
     *(volatile uint64_t *)(eca->bar + offset) = value;
 }
 
@@ -60,7 +63,7 @@ static bool bar_up(Eca *eca)
 
 static int bar_life(Eca *eca, uint32_t host, uint32_t *life)
 {
-    if (eca->bar_bytes < ECA_BAR_SIZE || ECA_BAR_SIZE <= ECA_HOST_LIFE) {
+    if (eca->bar_bytes < ECA_HOST_LIFE_END) {
         return -ENOTSUP;
     }
     if (host >= get4(eca, ECA_HOSTS)) {
@@ -190,13 +193,14 @@ static void link_name(const char *folder, const char *name, char *text,
                       size_t room)
 {
     char path[PATH_ROOM], target[PATH_ROOM];
+    const char *last;
     ssize_t length;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     length = readlink(path, target, sizeof(target) - 1);
     target[length < 0 ? 0 : length] = '\0';
-    snprintf(text, room, "%s", strrchr(target, '/') ?
-             strrchr(target, '/') + 1 : target);
+    last = strrchr(target, '/');
+    snprintf(text, room, "%.*s", (int)room - 1, last ? last + 1 : "");
 }
 
 static int open_vfio(Eca *eca, const char *folder)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,24 +148,27 @@ bool libeca_dead(Eca *eca, uint64_t word)
 {
     uint32_t host = word >> HOST_SHIFT;
     uint32_t life, pid = word >> PID_SHIFT & PID_MASK;
-    int error = eca->ops->life(eca, host, &life);
+    uint64_t stamp;
+    bool dead;
+    int error;
 
     if (word == eca->self) {
         return false;
     }
+    error = eca->ops->life(eca, host, &life);
     if (error) {
-        return error == -EINVAL;    /* no such host: not an owner's word */
+        dead = error == -EINVAL;    /* no host's, so not an owner's word */
+    } else if (!life ||
+               (life & LIFE_MASK) != (word >> LIFE_SHIFT & LIFE_MASK)) {
+        dead = true;
+    } else if (host != eca->host) {
+        dead = false;
+    } else {
+        stamp = libeca_process_stamp(pid);
+        dead = !stamp || ((stamp ^ word) & STAMP_MASK);
     }
-    if (!life || (life & LIFE_MASK) != (word >> LIFE_SHIFT & LIFE_MASK)) {
-        /* A lost fabric shows neither life nor death. */
-        return eca->ops->up(eca);
-    }
-    if (host != eca->host) {
-        return false;
-    }
-    return !pid ||
-           ((libeca_process_stamp(pid) ^ word) & STAMP_MASK) != 0 ||
-           !libeca_process_stamp(pid);
+    /* A lost fabric reads as all ones, and shows neither life nor death. */
+    return dead && eca->ops->up(eca);
 }
 
 int libeca_died(uint64_t word, int error)
@@ -280,6 +284,7 @@ void libeca_copy_from(void *data, const uint64_t *shared, uint32_t bytes)
 static uint64_t dax_bytes(const struct stat *info)
 {
     char path[96], text[32], link[128];
+    uint64_t bytes;
     ssize_t length;
 
     snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem",
@@ -290,7 +295,8 @@ static uint64_t dax_bytes(const struct stat *info)
     }
     snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/size",
              major(info->st_rdev), minor(info->st_rdev));
-    return read_text(path, text, sizeof(text)) ? strtoull(text, NULL, 0) : 0;
+    return read_text(path, text, sizeof(text)) &&
+           sscanf(text, "%" SCNu64, &bytes) == 1 ? bytes : 0;
 }
 
 static int map(Eca *eca, int fd, uint64_t bytes)
