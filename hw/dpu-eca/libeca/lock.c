@@ -23,10 +23,12 @@ int libeca_word_lock(Eca *eca, uint64_t *word, uint64_t *dead,
         uint64_t owner = get64(word);
         int look;
 
-        STEP("lock-take");
-        if (!owner && swap64(word, 0, eca->self)) {
-            STEP("lock-taken");
-            return 0;
+        if (!owner) {
+            STEP("lock-take");
+            if (swap64(word, 0, eca->self)) {
+                STEP("lock-taken");
+                return 0;
+            }
         }
         look = libeca_wait(&wait);
         if (look < 0) {
@@ -209,8 +211,7 @@ static int draw(EcaTicket *lock, Wait *wait, uint64_t *ticket)
     for (;;) {
         uint64_t next = get64(&shared->next);
         TicketSlot *slot = slot_of(shared, next);
-        uint64_t seen;
-        bool taken;
+        uint64_t seen, owner;
         int look;
 
         STEP("ticket-draw");
@@ -222,8 +223,8 @@ static int draw(EcaTicket *lock, Wait *wait, uint64_t *ticket)
             return 0;
         }
         seen = get64(&slot->ticket);
-        taken = seen == next && get64(&slot->owner);
-        if (seen > next || taken) {
+        owner = get64(&slot->owner);
+        if (seen > next || (owner && seen == next)) {
             /* Taken: perhaps by one who died before counting it. */
             swap64(&shared->next, next, next + 1);
             continue;

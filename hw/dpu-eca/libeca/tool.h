@@ -1,0 +1,44 @@
+/*
+ * The tool `eca`: what its files share
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef LIBECA_TOOL_H
+#define LIBECA_TOOL_H
+
+#include "eca/eca.h"
+
+enum { EXIT_DONE = 0, EXIT_NOT_DONE = 1, EXIT_USAGE = 2, EXIT_LATE = 3 };
+
+typedef struct Options {
+    const char *device;
+    uint64_t offset, bytes, align, at, length;
+    uint32_t objects, gfam;
+    EcaClass type;
+    int timeout_ms;
+    bool json, has_length;
+} Options;
+
+typedef struct Command {
+    const char *name;
+    const char *arguments;          /* their names, for --help */
+    int count;
+    bool memory;                    /* needs the device, not the agent alone */
+    /* Returns an exit status; @arguments are @count words. */
+    int (*run)(const Options *options, Eca *eca, char **arguments);
+    const char *help;
+    uint32_t number;                /* of the agent's command */
+} Command;
+
+extern const Command arena_commands[], agent_commands[], page_commands[];
+
+/* Say what went wrong; the exit status. */
+int failed(const char *what, int error);
+/* A size in bytes, also with K, M, G behind it; exits if it is none. */
+uint64_t size_of(const char *name, const char *text);
+
+int run_page_command(const Command *command, const Options *options,
+                     Eca *eca);
+
+#endif /* LIBECA_TOOL_H */
