@@ -35,7 +35,11 @@ INIT = os.path.join(TOP, "scripts", "guest", "init")
 CFLAGS = ("-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror",
           "-mcx16", "-pthread")
 # Programs that use libcxl are linked against the guests' own libraries.
-WITH_LIBCXL = ("check-regions",)
+WITH_LIBCXL = ("check-regions", "eca", "eca-counter", "eca-echo")
+# libeca, what is built with it, and its tests, which have steps to die at.
+LIBECA = os.path.join(TOP, "hw", "dpu-eca", "libeca")
+LIBECA_TESTS = os.path.join(TOP, "tests", "libeca")
+LIBECA_FLAGS = ("-D_GNU_SOURCE", "-I", os.path.join(TOP, "include"))
 KEEP_IMAGES = 8
 
 
@@ -227,11 +231,33 @@ def _userland(sysroot):
                                        *libraries.values()), build)
 
 
-def _compile(name, sysroot, into):
-    """Compile one program of tests/guest if it changed; returns its path."""
-    source = os.path.join(PROGRAMS, name + ".c")
-    headers = sorted(glob.glob(os.path.join(PROGRAMS, "*.h")))
-    argv = ["gcc", *CFLAGS]
+def _sources():
+    """{program: (source files, headers, flags)} of all guest programs."""
+    headers = glob.glob(os.path.join(PROGRAMS, "*.h"))
+    found = {os.path.basename(path)[:-2]: ([path], headers, ())
+             for path in glob.glob(os.path.join(PROGRAMS, "*.c"))}
+    tool = glob.glob(os.path.join(LIBECA, "tool*.c"))
+    library = [path for path in glob.glob(os.path.join(LIBECA, "*.c"))
+               if path not in tool]
+    headers = [*glob.glob(os.path.join(LIBECA, "*.h")),
+               *glob.glob(os.path.join(LIBECA_TESTS, "*.h")),
+               os.path.join(LIBECA, os.pardir, "eca-regs.h"),
+               os.path.join(TOP, "include", "eca", "eca.h")]
+    with_cxl = (*LIBECA_FLAGS, "-DECA_HAVE_LIBCXL")
+    found["eca"] = (library + tool, headers, with_cxl)
+    for path in glob.glob(os.path.join(LIBECA, "examples", "*.c")):
+        name = "eca-" + os.path.basename(path)[:-2]
+        found[name] = (library + [path], headers, with_cxl)
+    tests = glob.glob(os.path.join(LIBECA_TESTS, "*.c"))
+    found["eca-test"] = (library + tests, headers,
+                         (*LIBECA_FLAGS, "-DECA_STEPS"))
+    return found
+
+
+def _compile(name, made_of, sysroot, into):
+    """Compile one guest program if it changed; returns its path."""
+    sources, headers, flags = made_of
+    argv = ["gcc", *CFLAGS, *flags]
     tail = ["-static"]
     if name in WITH_LIBCXL:
         libs = os.path.join(sysroot, "usr/lib/x86_64-linux-gnu")
@@ -239,25 +265,25 @@ def _compile(name, sysroot, into):
         # is older than the guests' and so runs there.
         argv += ["-idirafter", os.path.join(sysroot, "usr/include")]
         tail = [os.path.join(libs, "libcxl.so.1"),
+                os.path.join(libs, "libdaxctl.so.1"),
                 "-Wl,--allow-shlib-undefined",
                 "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
     path = os.path.join(into, f"{name}-" + _digest(
-        source, *headers, repr((CFLAGS, tail))))
+        *sorted(sources), *sorted(headers), repr((argv, tail))))
     if not os.path.exists(path):
         for old in glob.glob(os.path.join(into, name + "-" + "?" * 16)):
             os.unlink(old)
         with ui.Step(f"compiling the guest program {name}"):
-            ui.run([*argv, source, "-o", path + ".part", *tail])
+            ui.run([*argv, *sorted(sources), "-o", path + ".part", *tail])
         os.rename(path + ".part", path)
     return path
 
 
 def _programs(sysroot):
-    """The layer with /init and the programs of tests/guest."""
+    """The layer with /init and the guest programs."""
     into = debian.cache_dir("guest", "programs")
-    names = sorted(os.path.basename(path)[:-2]
-                   for path in glob.glob(os.path.join(PROGRAMS, "*.c")))
-    paths = {name: _compile(name, sysroot, into) for name in names}
+    paths = {name: _compile(name, made_of, sysroot, into)
+             for name, made_of in sorted(_sources().items())}
 
     def build():
         archive = cpio.Archive()

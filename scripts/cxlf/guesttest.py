@@ -13,8 +13,8 @@ import random
 import signal
 import time
 
-from . import agent, build, cluster, failtest, machine, onlinetest, \
-    programs, qmp, realtest, regiontest, stress, telemetrytest, \
+from . import agent, build, cluster, failtest, libtest, machine, \
+    onlinetest, programs, qmp, realtest, regiontest, stress, telemetrytest, \
     tiertest, traffic, ui
 
 KILLS = 5
@@ -462,6 +462,7 @@ CLUSTERS = (
     ("held", failtest.held_up, {"hosts": 3}),
     *tiertest.CLUSTERS,
     *telemetrytest.CLUSTERS,
+    *libtest.CLUSTERS,
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),

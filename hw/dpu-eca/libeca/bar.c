@@ -259,8 +259,7 @@ int libeca_open_bar(Eca *eca)
     }
     globfree(&found);
     if (!error && (eca->bar_bytes < PAGE_BYTES ||
-                   get4(eca, ECA_MAGIC) != ECA_MAGIC_VALUE ||
-                   get4(eca, ECA_VERSION) != ECA_VERSION_VALUE)) {
+                   get4(eca, ECA_MAGIC) != ECA_MAGIC_VALUE)) {
         error = -ENODEV;
     }
     if (!error) {

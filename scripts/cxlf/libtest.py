@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libeca in guests: a guest dies inside each primitive, the others recover.
+
+The program is that of the host's tests (tests/libeca/eca-test.c).  Here its
+victim stops at a step, and this script kills that guest's QEMU; a survivor's
+agent says through HOST_LIFE that the host is gone.
+"""
+
+import json
+import random
+
+from . import agent, programs, regiontest, ui
+
+DEVICE = "/dev/cxlf/hot"
+OFFSET = 192 << 20                      # where no other program works
+TIMEOUT = 120                           # of a case, in seconds
+COUNT = 2000                            # increments of the example
+STRANGER = "hot"                        # what the examples call the device
+
+
+def eca(bench, host, *words, device=STRANGER):
+    """Run the tool in a guest; its output."""
+    status, out, err = bench.one.run_all({host: [
+        "eca", "--device", device, *map(str, words)]}, 60)[host]
+    if status:
+        raise ui.UserError(f"eca {' '.join(map(str, words))} in host {host}: "
+                           f"status {status}, {err.decode().strip()}")
+    return out.decode()
+
+
+def part(bench, case, number, hosts, *options):
+    """The command line of one guest's part of a case."""
+    return ["eca-test", "--case", case, "--run", str(number), "--device",
+            DEVICE, "--offset", str(OFFSET), "--survivors",
+            str(len(hosts)), *map(str, options)]
+
+
+def await_stop(bench, number, host):
+    """Until the victim has come to its step."""
+    status, _, err = bench.one.run_all({host: [
+        "eca-test", "--stopped", "--run", str(number), "--device", DEVICE,
+        "--offset", str(OFFSET)]}, TIMEOUT)[host]
+    if status:
+        raise ui.UserError(err.decode().strip())
+
+
+def kill_inside(bench, case, number, victim):
+    """One case: the victim stops inside, is killed, and others recover."""
+    one = bench.one
+    hosts = [host for host in bench.hosts if host != victim]
+    # A pair has two ends, and somebody must take the dead one's: with two
+    # guests the survivor is both.
+    ranks = hosts if len(hosts) > 1 else hosts * 2
+    with bench.test(f"a guest dies inside: {case}") as wrong, \
+            ui.Step(f"host {victim} dies inside: {case}"):
+        before = programs.deaths(one, victim)[0]
+        jobs = [agent.Job(one.agent(host), part(
+            bench, case, number, ranks, "--role", "survivor", "--rank", rank))
+            for rank, host in enumerate(ranks)]
+        agent.Job(one.agent(victim), part(bench, case, number, ranks,
+                                          "--role", "victim"))
+        await_stop(bench, number, hosts[0])
+        one.kill(victim)
+        if not programs.await_death(one, victim, before=before):
+            wrong.append("the owner did not report the death within 10 s")
+        noticed, must = 0, False
+        for rank, outcome in enumerate(agent.wait_all(jobs, TIMEOUT)):
+            status, result = programs.parse(outcome)
+            if status:
+                wrong.append(f"rank {rank}: status {status}, {result}")
+            else:
+                noticed += result["noticed"]
+                must = must or result["must-notice"]
+        if must and not noticed and not wrong:
+            wrong.append("nobody noticed the death")
+
+
+def cases(bench):
+    """Their names, as the program has them."""
+    return regiontest.script(bench, 0, "eca-test --list").split()
+
+
+def documents(bench):
+    """The tool and the examples, as the documents show them."""
+    last = bench.hosts[-1]
+    with bench.test("the tool: regions, and who is alive") as wrong:
+        for host in bench.hosts:
+            info = json.loads(eca(bench, host, "--json", "info"))
+            alive = [item["host"] for item in info["alive"]]
+            if info["host"] != host or not info["up"] or \
+                    alive != bench.hosts:
+                wrong.append(f"host {host}: {info}")
+            found = {item["class"]: item["bytes"] for item in json.loads(
+                eca(bench, host, "--json", "regions"))}
+            want = {"hot": bench.config.hot, "bulk": bench.config.bulk}
+            if found != want:
+                wrong.append(f"host {host}: {found}, not {want}")
+    with bench.test("the tool: an object from one guest to another") as wrong:
+        eca(bench, 0, "--bytes", "16M", "arena", "create")
+        eca(bench, 0, "alloc", "greeting", "64")
+        regiontest.script(bench, 0, "echo hello | eca put greeting")
+        if eca(bench, last, "cat", "greeting").rstrip("\0") != "hello\n":
+            wrong.append("it is not what was put")
+        names = [item["name"] for item in json.loads(
+            eca(bench, last, "--json", "arena", "list"))]
+        if names != ["greeting"]:
+            wrong.append(f"it lists {names}")
+        eca(bench, last, "free", "greeting")
+        if json.loads(eca(bench, 0, "--json", "arena", "check"))["objects"]:
+            wrong.append("it is there after it was freed")
+    with bench.test("the example: a counter of all guests") as wrong:
+        done = bench.one.run_all({host: ["eca-counter", STRANGER, str(COUNT)]
+                                  for host in bench.hosts}, 120)
+        wrong += [f"host {host}: {err.decode()}"
+                  for host, (status, _, err) in done.items() if status]
+        want = f"counter: {COUNT * len(bench.hosts)}\n"
+        if want not in [out.decode() for _, out, _ in done.values()]:
+            wrong.append(f"nobody said '{want.strip()}': {done}")
+    with bench.test("the example: an echo") as wrong:
+        serve = agent.Job(bench.one.agent(0), ["eca-echo", STRANGER, "serve"])
+        out = bench.one.run_all({last: ["eca-echo", STRANGER, "send", "hi"]},
+                                60)[last][1]
+        ended = agent.wait_all([serve], 60)[0]
+        if out != b"hi\n" or ended[0]:
+            wrong.append(f"{out} came back, and the server said {ended}")
+    with bench.test("the tool: commands of the agent") as wrong:
+        for command in ("acquire-owned", "release"):
+            said = json.loads(eca(bench, 0, "--json", "--length", "2M",
+                                  command))
+            if said["status"] or said["count"] != 512:
+                wrong.append(f"{command}: {said}")
+        counted = json.loads(eca(bench, 0, "--json", "counters"))
+        owner = bench.one.counters()[0]
+        if counted.keys() != owner.keys() or not counted["page-mapped"]:
+            wrong.append(f"counters: {counted}, not {owner}")
+        eca(bench, 0, "arena", "destroy")
+
+
+def run(bench):
+    """All of it; a victim that was killed is booted again for the next."""
+    documents(bench)
+    first = random.randrange(1, 1 << 40)
+    names = cases(bench)
+    for number, case in enumerate(names):
+        victim = bench.hosts[1 + number % (len(bench.hosts) - 1)]
+        if not bench.one.alive(f"host{victim}"):
+            bench.one.restart(victim)
+        kill_inside(bench, case, first + number, victim)
+    dead = [host for host in bench.hosts
+            if not bench.one.alive(f"host{host}")]
+    with bench.test("the tool shows who is dead") as wrong:
+        info = json.loads(eca(bench, 0, "--json", "info"))
+        if {item["host"] for item in info["alive"]} != \
+                set(bench.hosts) - set(dead):
+            wrong.append(f"hosts {dead} are dead, and it says {info}")
+
+
+CLUSTERS = (
+    ("lib", run, {}),
+    ("lib4", run, {"hosts": 4}),
+)
