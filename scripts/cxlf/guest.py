@@ -35,11 +35,13 @@ INIT = os.path.join(TOP, "scripts", "guest", "init")
 CFLAGS = ("-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror",
           "-mcx16", "-pthread")
 # Programs that use libcxl are linked against the guests' own libraries.
-WITH_LIBCXL = ("check-regions", "eca", "eca-counter", "eca-echo")
+WITH_LIBCXL = ("check-regions", "eca", "eca-counter", "eca-echo",
+               "eca-greeting")
 # libeca, what is built with it, and its tests, which have steps to die at.
 LIBECA = os.path.join(TOP, "hw", "dpu-eca", "libeca")
 LIBECA_TESTS = os.path.join(TOP, "tests", "libeca")
-LIBECA_FLAGS = ("-D_GNU_SOURCE", "-I", os.path.join(TOP, "include"))
+INCLUDE = ("-I", os.path.join(TOP, "include"))
+LIBECA_FLAGS = ("-D_GNU_SOURCE",)
 KEEP_IMAGES = 8
 
 
@@ -231,7 +233,7 @@ def _userland(sysroot):
                                        *libraries.values()), build)
 
 
-def _sources():
+def sources():
     """{program: (source files, headers, flags)} of all guest programs."""
     headers = glob.glob(os.path.join(PROGRAMS, "*.h"))
     found = {os.path.basename(path)[:-2]: ([path], headers, ())
@@ -257,7 +259,7 @@ def _sources():
 def _compile(name, made_of, sysroot, into):
     """Compile one guest program if it changed; returns its path."""
     sources, headers, flags = made_of
-    argv = ["gcc", *CFLAGS, *flags]
+    argv = ["gcc", *CFLAGS, *flags, *INCLUDE]
     tail = ["-static"]
     if name in WITH_LIBCXL:
         libs = os.path.join(sysroot, "usr/lib/x86_64-linux-gnu")
@@ -269,7 +271,7 @@ def _compile(name, made_of, sysroot, into):
                 "-Wl,--allow-shlib-undefined",
                 "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
     path = os.path.join(into, f"{name}-" + _digest(
-        *sorted(sources), *sorted(headers), repr((argv, tail))))
+        *sorted(sources), *sorted(headers), repr((CFLAGS, flags, tail))))
     if not os.path.exists(path):
         for old in glob.glob(os.path.join(into, name + "-" + "?" * 16)):
             os.unlink(old)
@@ -283,7 +285,7 @@ def _programs(sysroot):
     """The layer with /init and the guest programs."""
     into = debian.cache_dir("guest", "programs")
     paths = {name: _compile(name, made_of, sysroot, into)
-             for name, made_of in sorted(_sources().items())}
+             for name, made_of in sorted(sources().items())}
 
     def build():
         archive = cpio.Archive()

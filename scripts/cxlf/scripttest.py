@@ -17,8 +17,8 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, procs, qemu, stress, telemetrytest, \
-    toptest, tracetest, traffic, ui
+from . import cluster, cpio, machine, manuals, procs, qemu, stress, \
+    telemetrytest, toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
@@ -558,6 +558,7 @@ TESTS = (
     ("recycled pids", recycled_pids),
     ("stale folders", stale_folders),
     ("second starts", second_start),
+    ("manual pages and examples", manuals.check),
     *tracetest.TESTS,
     *toptest.TESTS,
     *telemetrytest.TESTS,
