@@ -12,8 +12,8 @@ import os
 import random
 import time
 
-from . import (agent, build, cli, cluster, corebench, exitbench, guest,
-               machine, realtest, traffic, transferbench, ui)
+from . import (agent, build, cli, cluster, corebench, echobench, exitbench,
+               guest, machine, realtest, traffic, transferbench, ui)
 from .figures import figures, spread
 
 OPS = ("load", "store", "xadd", "memcpy-read", "memcpy-write")
@@ -395,6 +395,9 @@ def _parser():
                          help="instead, time what a page, a block and a line "
                          "take from one guest to another, beside a bare "
                          "userfaultfd")
+    instead.add_argument("--echo", action="store_true",
+                         help="instead, time messages between two guests by "
+                         "libeca's queue pair, beside TCP over virtio-net")
     instead.add_argument("--exits", action="store_true",
                          help="instead, count the accesses to devices that "
                          "a guest makes until it is ready")
@@ -437,6 +440,7 @@ def main():
                    binary="/bin/true").check()
     binary = args.qemu or build.everything()
     kinds = {"transfer": transferbench.Transfers, "exits": exitbench.Exits,
+             "echo": echobench.Echoes,
              "programs": realtest.Runs}
     for name, kind in kinds.items():
         if getattr(args, name):

@@ -40,6 +40,7 @@ WITH_LIBCXL = ("check-regions", "eca", "eca-counter", "eca-echo",
 # libeca, what is built with it, and its tests, which have steps to die at.
 LIBECA = os.path.join(TOP, "hw", "dpu-eca", "libeca")
 LIBECA_TESTS = os.path.join(TOP, "tests", "libeca")
+ECHO = os.path.join(TOP, "tests", "bench", "bench-echo.c")
 INCLUDE = ("-I", os.path.join(TOP, "include"))
 LIBECA_FLAGS = ("-D_GNU_SOURCE",)
 KEEP_IMAGES = 8
@@ -250,6 +251,8 @@ def sources():
     for path in glob.glob(os.path.join(LIBECA, "examples", "*.c")):
         name = "eca-" + os.path.basename(path)[:-2]
         found[name] = (library + [path], headers, with_cxl)
+    found["bench-echo"] = ([*library, ECHO], [*headers, *glob.glob(
+        os.path.join(PROGRAMS, "*.h"))], LIBECA_FLAGS)
     tests = glob.glob(os.path.join(LIBECA_TESTS, "*.c"))
     found["eca-test"] = (library + tests, headers,
                          (*LIBECA_FLAGS, "-DECA_STEPS"))
@@ -300,6 +303,19 @@ def _programs(sysroot):
                    build)
 
 
+def _all_needs(name, depends):
+    """What a module needs, and what that needs, the first to load last."""
+    found = []
+    todo = [name]
+    while todo:
+        for other in depends[todo.pop(0)]:
+            if other in depends:
+                # Once more, and so behind who needs it as well.
+                found = [seen for seen in found if seen != other] + [other]
+                todo.append(other)
+    return found
+
+
 def _modules(folder):
     """The layer with the kernel's modules, and how to load them."""
     with open(os.path.join(folder, "about.json")) as text:
@@ -314,10 +330,10 @@ def _modules(folder):
         base = f"lib/modules/{about['version']}"
         archive.link(base + "/cxlf", "../cxlf")
         lines = []
-        for name, needs in sorted(about["depends"].items()):
+        for name in sorted(about["depends"]):
             lines.append(f"cxlf/{name}.ko:" + "".join(
-                f" cxlf/{other}.ko" for other in needs
-                if other in about["depends"]))
+                f" cxlf/{other}.ko"
+                for other in _all_needs(name, about["depends"])))
         archive.file(base + "/modules.dep", "\n".join(lines + [""]).encode())
         archive.file("etc/cxlf-modules",
                      ("\n".join(about["load"]) + "\n").encode())

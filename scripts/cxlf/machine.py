@@ -59,6 +59,7 @@ class Config:
     gfam_options: str = ""
     eca_options: str = ""
     fabric_options: str = ""
+    network: bool = False               # between hosts 0 and 1
     extra: list = field(default_factory=list)
 
     def check(self):
@@ -162,6 +163,15 @@ def _type3_devices(config, place):
     return argv
 
 
+def _network(host, place):
+    """A network card whose cable ends in the other host's."""
+    end = "server=on" if host == 0 else "server=off,reconnect-ms=100"
+    return ["-netdev", f"stream,id=net0,{end},addr.type=unix,"
+            f"addr.path={place('net')}",
+            "-device", "virtio-net-pci,netdev=net0,bus=pcie.0,romfile=,"
+            f"mac=52:54:00:00:00:{host + 1:02x}"]
+
+
 def guest(config, host, place, vmlinuz, initrd):
     """A host with its guest."""
     name = f"host{host}"
@@ -193,6 +203,8 @@ def guest(config, host, place, vmlinuz, initrd):
         devices = _fabric_devices(config, host, place)
     elif config.device == "type3":
         devices = _type3_devices(config, place)
+    if config.network and host < 2:
+        devices += _network(host, place)
     return [config.binary, "-name", f"cxlf-{config.name}-{name}",
             "-M", "q35,cxl=on,smm=off,cxl-fmw.0.targets.0=cxl.1,"
             f"cxl-fmw.0.size={config.window() // MIB}M",
