@@ -15,6 +15,7 @@ DEVICE = "/dev/cxlf/hot"
 OFFSET = 192 << 20                      # where no other program works
 TIMEOUT = 120                           # of a case, in seconds
 COUNT = 2000                            # increments of the example
+PROCESS_CASES = ("spin", "ticket")      # survivors need not know when
 NAMED = "hot"                           # the device, as a class
 
 
@@ -44,6 +45,40 @@ def await_stop(bench, number, host):
         raise ui.UserError(err.decode().strip())
 
 
+def judge(jobs, wrong):
+    """What the survivors found; somebody may have to notice the death."""
+    noticed, must = 0, False
+    for rank, outcome in enumerate(agent.wait_all(jobs, TIMEOUT)):
+        status, result = programs.parse(outcome)
+        if status:
+            wrong.append(f"rank {rank}: status {status}, {result}")
+        else:
+            noticed += result["noticed"]
+            must = must or result["must-notice"]
+    if must and not noticed and not wrong:
+        wrong.append("nobody noticed the death")
+
+
+def start(bench, case, number, ranks, victim):
+    """The survivors' jobs and the victim's, which has stopped inside."""
+    jobs = [agent.Job(bench.one.agent(host), part(
+        bench, case, number, ranks, "--role", "survivor", "--rank", rank))
+        for rank, host in enumerate(ranks)]
+    job = agent.Job(bench.one.agent(victim), part(
+        bench, case, number, ranks, "--role", "victim"))
+    await_stop(bench, number, ranks[0])
+    return jobs, job
+
+
+def kill_process(bench, case, number):
+    """The same in one guest: a process dies, and its host lives."""
+    with bench.test(f"a process dies inside: {case}") as wrong, \
+            ui.Step(f"a process dies inside: {case}"):
+        jobs, victim = start(bench, case, number, [0, 0], 0)
+        bench.one.agent(0).kill(victim.pid)
+        judge(jobs, wrong)
+
+
 def kill_inside(bench, case, number, victim, hosts):
     """One case: the victim stops inside, is killed, and hosts recover."""
     one = bench.one
@@ -53,25 +88,11 @@ def kill_inside(bench, case, number, victim, hosts):
     with bench.test(f"a guest dies inside: {case}") as wrong, \
             ui.Step(f"host {victim} dies inside: {case}"):
         before = programs.deaths(one, victim)[0]
-        jobs = [agent.Job(one.agent(host), part(
-            bench, case, number, ranks, "--role", "survivor", "--rank", rank))
-            for rank, host in enumerate(ranks)]
-        agent.Job(one.agent(victim), part(bench, case, number, ranks,
-                                          "--role", "victim"))
-        await_stop(bench, number, hosts[0])
+        jobs, _ = start(bench, case, number, ranks, victim)
         one.kill(victim)
         if not programs.await_death(one, victim, before=before):
             wrong.append("the owner did not report the death within 10 s")
-        noticed, must = 0, False
-        for rank, outcome in enumerate(agent.wait_all(jobs, TIMEOUT)):
-            status, result = programs.parse(outcome)
-            if status:
-                wrong.append(f"rank {rank}: status {status}, {result}")
-            else:
-                noticed += result["noticed"]
-                must = must or result["must-notice"]
-        if must and not noticed and not wrong:
-            wrong.append("nobody noticed the death")
+        judge(jobs, wrong)
 
 
 def cases(bench):
@@ -153,6 +174,9 @@ def run(bench):
     """All of it; those that were killed are booted again when few are left."""
     documents(bench)
     first = random.randrange(1, 1 << 40)
+    for case in PROCESS_CASES:
+        kill_process(bench, case, first)
+        first += 1
     for number, case in enumerate(cases(bench)):
         hosts = living(bench)
         if len(hosts) < min(3, len(bench.hosts)):

@@ -429,14 +429,16 @@ static void *watch_victim(void *opaque)
 static int guest_survivor(const Case *item, Ctx *ctx)
 {
     pthread_t thread;
+    bool watches;
     int noticed;
 
     if (!ctx->rank) {
         memset(control, 0, sizeof(*control));
         set_up(item, ctx);
         set(&control->ready, run);
-        CHECK(!pthread_create(&thread, NULL, watch_victim, ctx));
     }
+    watches = !ctx->rank && item->begin != BEGIN_STOPPED;
+    CHECK(!watches || !pthread_create(&thread, NULL, watch_victim, ctx));
     await(&control->ready, run, "survivor 0");
     if (item->begin == BEGIN_STOPPED) {
         await(&control->stopped, run, "the victim's stop");
@@ -445,9 +447,7 @@ static int guest_survivor(const Case *item, Ctx *ctx)
     }
     noticed = item->survive(ctx);
     meet(ctx);
-    if (!ctx->rank) {
-        CHECK(!pthread_join(thread, NULL));
-    }
+    CHECK(!watches || !pthread_join(thread, NULL));
     return noticed;
 }
 
