@@ -122,7 +122,7 @@ int eca_counter(Eca *eca, uint32_t index, uint64_t *value);
 const char *eca_counter_name(uint32_t index);
 
 /*
- * Give a command of docs/specs/dpu-eca.md to this host's agent for @bytes
+ * Give a command of docs/specs/dpu-eca.rst to this host's agent for @bytes
  * from @dpa of a GFAM device, in as many pieces as it takes, and wait for
  * its end.  @status is the last piece's COPY_STATUS, or 6 if an earlier one
  * was; @count the sum of COPY_LINES.  One process at a time may do this.

@@ -51,6 +51,17 @@ static int survive_create(Ctx *ctx)
     return 0;
 }
 
+/* What is new is cleared, whatever was there before. */
+static void setup_alloc(Ctx *ctx)
+{
+    void *at;
+
+    EXPECT(eca_alloc(ctx->arena, "dirt", ctx->bytes / 2, 0, &at, TIMEOUT),
+           0);
+    memset(at, 0xff, ctx->bytes / 2);
+    EXPECT(eca_free(ctx->arena, "dirt", TIMEOUT), 0);
+}
+
 static void victim_alloc(Ctx *ctx)
 {
     void *at;
@@ -69,6 +80,7 @@ static void setup_free(Ctx *ctx)
                      TIMEOUT), 0);
     CHECK((uintptr_t)at % 4096 == 0);
     memset(at, 0xff, VICTIM_BYTES);
+    set(&ctx->control->count, 0xff);
 }
 
 static void victim_free(Ctx *ctx)
@@ -88,12 +100,21 @@ static int survive_objects(Ctx *ctx)
     int error;
 
     join_arena(ctx);
-    check_arena(ctx);
-    meet(ctx);
     /* It is there wholly, or not at all. */
     error = eca_find(ctx->arena, "victim", &old, &bytes);
     CHECK(!error || error == -ENOENT);
     CHECK(error || bytes == VICTIM_BYTES);
+    for (int i = 0; !error && i < VICTIM_BYTES; i++) {
+        CHECK(((uint8_t *)old)[i] == get(&ctx->control->count));
+    }
+    meet(ctx);
+    if (!ctx->rank && error) {
+        /* What a dead builder has left is in nobody's way. */
+        EXPECT(eca_alloc(ctx->arena, "victim", VICTIM_BYTES, 0, &old,
+                         TIMEOUT), 0);
+        error = 0;
+    }
+    check_arena(ctx);
     meet(ctx);
     if (!ctx->rank) {
         EXPECT(eca_free(ctx->arena, "victim", TIMEOUT), error);
@@ -224,6 +245,7 @@ static int survive_lock(Ctx *ctx, bool ticket)
     Lock lock;
 
     open_lock(ctx, &lock, ticket);
+    meet(ctx);                      /* so that they race for it */
     for (int i = 0; i < ROUNDS; i++) {
         died += enter(ctx, &lock);
     }
@@ -687,7 +709,7 @@ static int survive_channel(Ctx *ctx)
 const Case cases[] = {
     { "arena", "arena-fill", 1, BEGIN_AFTER, true, false, NULL, make_arena,
       survive_create },
-    { "alloc", "object-publish", 1, BEGIN_AFTER, true, false, NULL,
+    { "alloc", "object-publish", 1, BEGIN_AFTER, true, false, setup_alloc,
       victim_alloc, survive_objects },
     { "free", "object-free", 1, BEGIN_AFTER, true, false, setup_free,
       victim_free, survive_objects },

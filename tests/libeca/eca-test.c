@@ -279,7 +279,7 @@ static Outcome run_once(const Case *item, const char *file, uint64_t first,
     for (uint32_t i = 0; i < FILE_SURVIVORS; i++) {
         waitpid(pid[i], &status, 0);
         outcome.ok &= WIFEXITED(status) && WEXITSTATUS(status) != FAILED;
-        outcome.noticed += WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+        outcome.noticed += outcome.ok ? WEXITSTATUS(status) : 0;
     }
     eca_close(ctx.eca);
     return outcome;

@@ -17,6 +17,7 @@
 #define ENTRIES         3000
 #define MESSAGES        20000
 #define SLOTS           64
+#define FEW             2           /* so that readers are lapped */
 #define DEATHS          150
 #define FLIPS           2000
 
@@ -153,7 +154,7 @@ void test_timeouts(const char *file)
     EcaArena *arena = fresh(file, &eca), *guest = other(file, &second);
     EcaSpin *spin, *spin2;
     EcaTicket *ticket, *ticket2;
-    EcaBarrier *barrier;
+    EcaBarrier *barrier, *more;
     EcaQueue *queue;
     EcaChannel *channel;
     uint64_t missed;
@@ -193,6 +194,12 @@ void test_timeouts(const char *file)
     EXPECT(eca_barrier_open(&barrier, arena, "b", 2, 0, 0), 0);
     EXPECT(eca_barrier_wait(barrier, 5), -ETIMEDOUT);
     EXPECT(eca_barrier_wait(barrier, 0), -ETIMEDOUT);
+    EXPECT(eca_barrier_open(&more, arena, "b", 2, 1, 0), 0);
+    EXPECT(eca_barrier_wait(more, 0), 0);
+    EXPECT(eca_barrier_wait(more, 0), -ETIMEDOUT);
+    EXPECT(eca_barrier_wait(barrier, 0), 0);
+    EXPECT(eca_barrier_wait(barrier, 0), 0);
+    EXPECT(eca_barrier_wait(more, 0), 0);
     EXPECT(eca_queue_open(&queue, arena, "q", 0, 2, 8, 0), 0);
     EXPECT(eca_queue_receive(queue, &byte, 1, 5), -ETIMEDOUT);
     EXPECT(eca_queue_send(queue, "a", 1, 0), 0);
@@ -313,7 +320,7 @@ static void broadcast(EcaArena *arena, bool writer)
     uint64_t next = 0, missed;
     int got = 0;
 
-    EXPECT(eca_channel_open(&channel, arena, "channel", writer, SLOTS,
+    EXPECT(eca_channel_open(&channel, arena, "channel", writer, FEW,
                             sizeof(message), TIMEOUT), 0);
     for (uint64_t i = 0; writer && i < MESSAGES; i++) {
         EXPECT(eca_channel_send(channel, &message,
@@ -369,7 +376,7 @@ static EcaArena *prepare_load(const char *file, Eca **eca)
     EXPECT(eca_alloc(arena, "dspin", 16, 0, &at, 0), 0);
     EXPECT(eca_alloc(arena, "dtick", 16, 0, &at, 0), 0);
     /* So that its reader does not find it closed. */
-    EXPECT(eca_channel_open(&channel, arena, "channel", false, SLOTS,
+    EXPECT(eca_channel_open(&channel, arena, "channel", false, FEW,
                             sizeof(Message), 0), 0);
     eca_channel_close(channel);
     return arena;

@@ -1,5 +1,5 @@
 /*
- * libeca: BAR 0 of this host's agent, docs/specs/dpu-eca.md
+ * libeca: BAR 0 of this host's agent, docs/specs/dpu-eca.rst
  *
  * Through sysfs; or through vfio, if the function is bound to vfio-pci.
  *
