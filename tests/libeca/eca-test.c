@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,6 +46,23 @@ void fail(const char *format, ...)
     va_end(args);
     fflush(NULL);
     _exit(FAILED);
+}
+
+/* A process that does not outlive its parent. */
+pid_t spawn(void)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    if (pid < 0) {
+        fail("fork: %s", strerror(errno));
+    }
+    if (!pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(FAILED);
+        }
+    }
+    return pid;
 }
 
 static void nap(void)
@@ -207,7 +225,7 @@ static void be_victim(const Case *item, Ctx *ctx, int which)
 
 static pid_t start_victim(const Case *item, Ctx *ctx, int which, uint64_t at)
 {
-    pid_t pid = fork();
+    pid_t pid = spawn();
 
     if (!pid) {
         open_ctx(ctx);
@@ -220,7 +238,7 @@ static pid_t start_victim(const Case *item, Ctx *ctx, int which, uint64_t at)
 
 static pid_t start_survivor(const Case *item, Ctx *ctx, uint32_t rank)
 {
-    pid_t pid = fork();
+    pid_t pid = spawn();
 
     if (!pid) {
         open_ctx(ctx);
@@ -351,7 +369,7 @@ static void run_case_twice(const Case *item, const char *file)
 static void run_apart(const char *name, void (*body)(const char *),
                       const char *file)
 {
-    pid_t pid = fork();
+    pid_t pid = spawn();
     bool ok = true;
 
     if (!pid) {
@@ -389,6 +407,7 @@ static int run_all(const char *file, const char *only)
     };
 
     printf("# random seed: %" PRIu64 "\n", seed);
+    fflush(stdout);
     for (const Case *item = cases; item->name; item++) {
         if (only && strcmp(only, item->name)) {
             continue;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include "eca/eca.h"
 
 #define MAX_SURVIVORS   8
@@ -109,6 +110,9 @@ static inline void set(Word *word, uint64_t value)
 {
     __atomic_store_n(&word->value, value, __ATOMIC_SEQ_CST);
 }
+
+/* As fork(), and ends with its parent; fails if it cannot. */
+pid_t spawn(void);
 
 /* Wait until a word has a value of at least that. */
 void await(const Word *word, uint64_t value, const char *what);

@@ -421,7 +421,7 @@ void test_processes(const char *file)
     EcaArena *arena = prepare_load(file, &eca);
 
     for (int i = 0; i < THREADS; i++) {
-        pid[i] = fork();
+        pid[i] = spawn();
         if (!pid[i]) {
             Load mine = { file, i };
 
@@ -489,7 +489,7 @@ static void live(const char *file, uint64_t seed)
 
 static pid_t give_birth(const char *file, uint64_t seed)
 {
-    pid_t pid = fork();
+    pid_t pid = spawn();
 
     if (!pid) {
         live(file, seed);

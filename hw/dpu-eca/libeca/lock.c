@@ -118,16 +118,20 @@ struct EcaTicket {
 };
 
 /*
- * The __sync form, which compilers expand in place with -mcx16; the __atomic
- * one may take a lock of this process, which says nothing to another.
+ * In assembly, since it must be one instruction: what compilers and TSan
+ * make of a 16-byte atomic may take a lock, and one of this process says
+ * nothing to another.
  */
 static bool swap_slot(TicketSlot *slot, uint64_t owner, uint64_t ticket,
                       uint64_t new_owner, uint64_t new_ticket)
 {
-    unsigned __int128 was = (unsigned __int128)ticket << 64 | owner;
-    unsigned __int128 is = (unsigned __int128)new_ticket << 64 | new_owner;
+    bool done;
 
-    return __sync_bool_compare_and_swap((unsigned __int128 *)slot, was, is);
+    asm volatile("lock cmpxchg16b %1"
+                 : "=@ccz" (done), "+m" (*slot), "+a" (owner), "+d" (ticket)
+                 : "b" (new_owner), "c" (new_ticket)
+                 : "memory");
+    return done;
 }
 
 static TicketSlot *slot_of(TicketLock *shared, uint64_t ticket)
