@@ -82,7 +82,7 @@ class Echoes:
                 self.report[f"{what} of {size} bytes"] = ratio
             table.append(row)
         print(f"\n{self.rounds} rounds, medians [quartiles]\n\n"
-              + cli.table(table))
+              + ui.table(table))
         self.report["figures"] = {
             " ".join(map(str, key)): figures(values)
             for key, values in self.samples.items()}

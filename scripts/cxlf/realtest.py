@@ -215,7 +215,7 @@ def table(outcomes):
                      *(f"{total.get(name, 0):,}" for name in SHOWN),
                      f"{traffic.accesses(total):,}",
                      f"{total.get('bisnp-sent', 0):,}"])
-    return cli.table(rows)
+    return ui.table(rows)
 
 
 class Runs:
