@@ -4,8 +4,11 @@
 Each test is a function that returns what is wrong, as a list of sentences.
 """
 
+import ast
 import contextlib
 import copy
+import glob
+import importlib
 import json
 import os
 import random
@@ -505,6 +508,35 @@ def second_start():
 
 # The tree
 
+def _names_missing(path):
+    """What a module of ours uses of another one that has no such name."""
+    with open(path) as source:
+        nodes = list(ast.walk(ast.parse(source.read())))
+    ours = {name.asname or name.name: importlib.import_module(
+        f".{name.name}", __package__)
+            for node in nodes if isinstance(node, ast.ImportFrom)
+            and node.level == 1 and not node.module for name in node.names}
+    return [f"{os.path.basename(path)}:{node.lineno}: {node.value.id} has no "
+            f"{node.attr}"
+            for node in nodes if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name) and node.value.id in ours
+            and not hasattr(ours[node.value.id], node.attr)]
+
+
+def module_names():
+    """Modules that run late, too, find what they use of each other."""
+    wrong = []
+    for path in glob.glob(os.path.join(os.path.dirname(__file__), "*.py")):
+        wrong += _names_missing(path)
+    with tempfile.TemporaryDirectory() as place:
+        path = os.path.join(place, "spoilt.py")
+        with open(path, "w") as source:
+            source.write("from . import ui\nui.note('')\nui.nothing()\n")
+        if _names_missing(path) != ["spoilt.py:3: ui has no nothing"]:
+            wrong.append("a missing name is not noticed")
+    return wrong
+
+
 def _tracked():
     done = subprocess.run(["git", "ls-files", "-z"], cwd=qemu.TOP,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -548,6 +580,7 @@ def tree():
 
 
 TESTS = (
+    ("names of other modules", module_names),
     ("the traffic check", traffic_check),
     ("the check of pages", page_check),
     ("the journal", journal),
