@@ -80,10 +80,10 @@ def fill(bench, wrong, size):
 
 def kept_out(bench, wrong):
     """The other host neither gets the memory nor reads anything there."""
-    status, out, err = bench.one.run_all({OTHER: ["eca-ctl", "reserve"]},
-                                         60)[OTHER]
+    status, out, err = bench.one.run_all(
+        {OTHER: ["eca", "reserve"]}, 60)[OTHER]
     if not status or b"reserved by another host" not in out:
-        wrong.append(f"eca-ctl reserve: {status}, {out + err}")
+        wrong.append(f"eca reserve: {status}, {out + err}")
     for at in (0, bench.config.bulk // 2, bench.config.bulk - 4096):
         done = bench.one.run_all({OTHER: [
             "sigbus", "--dev", "/dev/cxlf/bulk", "--at", str(at),
