@@ -211,10 +211,17 @@ static void test_pages(void)
     cxlf_fabric_stop(f);
 }
 
-/*
- * Host 1 takes pages of host 0, one by one: the events say so many losses as
- * are wanted, and no more.
- */
+/* Host 1 takes pages of host 0, one by one. */
+static void take_pages(CxlfFabric *f, uint64_t base, unsigned pages)
+{
+    for (int host = 0; host < 2; host++) {
+        for (unsigned i = 0; i < pages; i++) {
+            cxlf_store(&f->r[host], base + i * CXLF_PAGE, i, 8);
+        }
+    }
+}
+
+/* The same: the events say so many losses as are wanted, and no more. */
 static unsigned count_losses(Ring *r, CxlfFabric *f, uint64_t base,
                              unsigned pages, uint64_t want)
 {
@@ -222,12 +229,7 @@ static unsigned count_losses(Ring *r, CxlfFabric *f, uint64_t base,
     unsigned events = 0;
     Event e;
 
-    for (unsigned i = 0; i < pages; i++) {
-        cxlf_store(&f->r[0], base + i * CXLF_PAGE, i, 8);
-    }
-    for (unsigned i = 0; i < pages; i++) {
-        cxlf_store(&f->r[1], base + i * CXLF_PAGE, i, 8);
-    }
+    take_pages(f, base, pages);
     while (counted < want) {
         e = take(r);
         g_assert_cmpuint(e.kind, ==, OWNERSHIP);
@@ -265,12 +267,7 @@ static void test_overflow(void)
     unsigned n = 0;
     Event e;
 
-    for (unsigned i = 0; i < PAGES; i++) {
-        cxlf_store(&f->r[0], BULK + i * CXLF_PAGE, i, 8);
-    }
-    for (unsigned i = 0; i < PAGES; i++) {
-        cxlf_store(&f->r[1], BULK + i * CXLF_PAGE, i, 8);
-    }
+    take_pages(f, BULK, PAGES);
     /* 3 are in the ring, and 1024 are kept. */
     while (get8(&r, LOST) != PAGES - 1024 - 3) {
         g_assert_cmpuint(get8(&r, LOST), <, PAGES - 1024 - 3);
