@@ -191,15 +191,29 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
     return size == 8 ? value : (uint32_t)(value >> (addr & 4) * 8);
 }
 
+static bool has_rings(hwaddr addr)
+{
+    return (addr >= ECA_QUEUE && addr < ECA_QUEUE_END) ||
+           (addr >= ECA_EV_BASE && addr < ECA_EV_END);
+}
+
+/* A register of 32 bits, or half of one. */
+static bool write_of_rings(ECAState *s, hwaddr addr, uint32_t value)
+{
+    return addr < ECA_QUEUE_END ? eca_queue_write(s, addr, value) :
+                                  eca_events_write(s, addr, value);
+}
+
 static void eca_bar_write(void *opaque, hwaddr addr, uint64_t value,
                           unsigned size)
 {
     bool done;
 
-    if (addr >= ECA_QUEUE && addr < ECA_QUEUE_END) {
-        done = eca_queue_write(opaque, addr, value, size);
-    } else if (addr >= ECA_EV_BASE && addr < ECA_EV_END) {
-        done = eca_events_write(opaque, addr, value, size);
+    if (has_rings(addr)) {
+        done = write_of_rings(opaque, addr, value);
+        if (size == 8) {
+            done |= write_of_rings(opaque, addr + 4, value >> 32);
+        }
     } else {
         done = eca_copy_write(opaque, addr, value, size);
     }

@@ -16,9 +16,6 @@
 #include "cxlf/copies.h"
 #include "eca-uffd.h"
 
-/* The longest range of a command. */
-#define ECA_COPIES_MAX  (2ull << 20)
-
 typedef enum ECAConflictKind {
     ECA_CONFLICT_STALE,         /* used, after another host wrote it back */
     ECA_CONFLICT_WRITE_WRITE,   /* two hosts wrote it */
@@ -87,7 +84,7 @@ int eca_copies_fault(ECACopies *c, const ECAFault *fault);
 
 /*
  * eca_copies_command: flush, invalidate or both, with no store in between,
- * all lines that the range touches; at most ECA_COPIES_MAX bytes.
+ * all lines that the range touches; it takes as long as @length says.
  * Returns how many lines were written back.
  */
 uint32_t eca_copies_command(ECACopies *c, uint64_t offset, uint64_t length,

@@ -33,7 +33,7 @@ static uint32_t to_gfam(const ECADma *dma)
 
 static uint64_t to_dpa(const ECADma *dma)
 {
-    return dma->command == ECA_COPY_ACROSS ? dma->to_dpa : dma->dpa;
+    return dma->command == ECA_COPY_ACROSS ? dma->address : dma->dpa;
 }
 
 static uint32_t check_memory(ECAState *s, uint32_t gfam, uint64_t dpa,
@@ -51,7 +51,7 @@ uint32_t eca_dma_check(ECAState *s, const ECADma *dma)
     uint32_t status = check_memory(s, dma->gfam, dma->dpa, dma->length);
 
     if (status == ECA_COPY_DONE && dma->command == ECA_COPY_ACROSS) {
-        status = check_memory(s, dma->to_gfam, dma->to_dpa, dma->length);
+        status = check_memory(s, dma->to_gfam, dma->address, dma->length);
     }
     return status;
 }

@@ -17,8 +17,8 @@
 typedef struct ECADma {
     uint32_t command;       /* ECA_COPY_OUT and so on of eca-regs.h */
     uint32_t gfam, to_gfam;
-    uint64_t dpa, to_dpa;
-    uint64_t address;       /* guest physical */
+    uint64_t dpa;
+    uint64_t address;       /* guest physical; the DPA in to_gfam */
     uint64_t length;        /* bytes */
     uint64_t done;          /* bytes */
     unsigned tries;         /* since some were moved */

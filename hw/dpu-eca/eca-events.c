@@ -170,21 +170,21 @@ static void tell(ECAEvents *e, ECAEventKind kind, uint32_t host,
     });
 }
 
-static void look_at_counters(ECAEvents *e)
+static void look_at_counters(ECAEvents *e, bool report)
 {
     uint64_t now[CXLF_COUNTERS], received;
 
     cxlf_read_counters(cxl_fabric_directory(e->eca->fabric), -1, -1,
                        e->eca->host, now);
     received = now[CXLF_BISNP_RECEIVED] - e->counter[CXLF_BISNP_RECEIVED];
-    if (received) {
+    if (received && report) {
         tell(e, ECA_EVENT_RECEIVED, ECA_EVENT_NONE,
              MIN(received, UINT32_MAX), 0, 0, 0);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(no_room); i++) {
         uint64_t more = now[no_room[i]] - e->counter[no_room[i]];
 
-        if (more) {
+        if (more && report) {
             tell(e, ECA_EVENT_CAPACITY, e->eca->host, MIN(more, UINT32_MAX),
                  i, 0, 0);
         }
@@ -241,15 +241,19 @@ static void look_at_leaves(ECAEvents *e, bool report)
     }
 }
 
+/* Look, and again in a while.  What is found at first is no event. */
+static void look(ECAEvents *e, bool report)
+{
+    look_at_counters(e, report);
+    look_at_poison(e, report);
+    look_at_hosts(e, report);
+    look_at_leaves(e, report);
+    timer_mod(e->tick, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + TICK_MS);
+}
+
 static void on_tick(void *opaque)
 {
-    ECAEvents *e = opaque;
-
-    look_at_counters(e);
-    look_at_poison(e, true);
-    look_at_hosts(e, true);
-    look_at_leaves(e, true);
-    timer_mod(e->tick, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + TICK_MS);
+    look(opaque, true);
 }
 
 /* Registers */
@@ -262,13 +266,7 @@ static void set_mask(ECAEvents *e, uint32_t mask)
     }
     qatomic_set(&e->eca->event_mask, mask);
     if (mask & LOOKED_FOR && !timer_pending(e->tick)) {
-        /* What has happened so far is no event. */
-        cxlf_read_counters(cxl_fabric_directory(e->eca->fabric), -1, -1,
-                           e->eca->host, e->counter);
-        look_at_poison(e, false);
-        look_at_hosts(e, false);
-        look_at_leaves(e, false);
-        timer_mod(e->tick, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + TICK_MS);
+        look(e, false);
     } else if (!(mask & LOOKED_FOR)) {
         timer_del(e->tick);
     }
@@ -343,16 +341,17 @@ uint64_t eca_events_read(ECAState *s, hwaddr offset)
     }
 }
 
-/* A register of 32 bits; false if it cannot be written now. */
-static bool write_4(ECAEvents *e, hwaddr reg, uint32_t value)
+bool eca_events_write(ECAState *s, hwaddr offset, uint32_t value)
 {
+    ECAEvents *e = s->events;
     bool off = e->state == ECA_QUEUE_OFF, on = e->state == ECA_QUEUE_ON;
 
-    switch (reg) {
+    switch (offset) {
     case ECA_EV_BASE:
     case ECA_EV_BASE + 4:
         if (off) {
-            e->ring.base = deposit64(e->ring.base, reg % 8 * 8, 32, value);
+            e->ring.base = deposit64(e->ring.base, offset % 8 * 8, 32,
+                                     value);
         }
         return off;
     case ECA_EV_SIZE:
@@ -377,17 +376,6 @@ static bool write_4(ECAEvents *e, hwaddr reg, uint32_t value)
     default:
         return false;
     }
-}
-
-bool eca_events_write(ECAState *s, hwaddr offset, uint64_t value,
-                      unsigned size)
-{
-    bool written = write_4(s->events, offset, value);
-
-    if (size == 8) {
-        written |= write_4(s->events, offset + 4, value >> 32);
-    }
-    return written;
 }
 
 /* Life */

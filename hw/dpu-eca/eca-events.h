@@ -63,7 +63,6 @@ void eca_events_kick(ECAState *s);
 
 /* Registers; as eca_queue_read() and eca_queue_write(). */
 uint64_t eca_events_read(ECAState *s, hwaddr offset);
-bool eca_events_write(ECAState *s, hwaddr offset, uint64_t value,
-                      unsigned size);
+bool eca_events_write(ECAState *s, hwaddr offset, uint32_t value);
 
 #endif /* HW_DPU_ECA_EVENTS_H */

@@ -206,7 +206,7 @@ static bool fetch(ECAQueue *q)
     };
     c->dma = (ECADma) {
         .command = c->command, .gfam = c->gfam, .dpa = c->dpa,
-        .to_gfam = ldl_le_p(e + ECA_SQE_TARGET), .to_dpa = c->address,
+        .to_gfam = ldl_le_p(e + ECA_SQE_TARGET),
         .address = c->address, .length = c->left,
     };
     trace_eca_queue_command(q->eca->host, q->number, c->command, c->tag,
@@ -356,13 +356,15 @@ static Step work_on_copy(ECAQueue *q)
 {
     Command *c = &q->command;
     ECARange *ranges[ECA_DMA_RANGES] = { &q->range[0], &q->range[1] };
-    uint32_t status = c->begun ? ECA_COPY_BUSY :
-                      eca_dma_check(q->eca, &c->dma);
+    uint32_t status;
     unsigned n;
 
-    if (!c->begun && status != ECA_COPY_DONE) {
-        give_up(c, status);
-        return STEP_ENDED;
+    if (!c->begun) {
+        status = eca_dma_check(q->eca, &c->dma);
+        if (status != ECA_COPY_DONE) {
+            give_up(c, status);
+            return STEP_ENDED;
+        }
     }
     for (unsigned i = 0; i < ECA_DMA_RANGES; i++) {
         if (q->slot[i].used) {
@@ -696,9 +698,10 @@ uint64_t eca_queue_read(ECAState *s, hwaddr offset)
     }
 }
 
-/* A register of 32 bits; false if it cannot be written now. */
-static bool write_4(ECAQueue *q, hwaddr reg, uint32_t value)
+bool eca_queue_write(ECAState *s, hwaddr offset, uint32_t value)
 {
+    ECAQueue *q = &s->queues[(offset - ECA_QUEUE) / ECA_QUEUE_STRIDE];
+    hwaddr reg = (offset - ECA_QUEUE) % ECA_QUEUE_STRIDE;
     bool off = q->state == ECA_QUEUE_OFF, on = q->state == ECA_QUEUE_ON;
     uint64_t *base = reg < ECA_QUEUE_CQ_BASE ? &q->sq_base : &q->cq.base;
 
@@ -730,19 +733,6 @@ static bool write_4(ECAQueue *q, hwaddr reg, uint32_t value)
     default:
         return false;
     }
-}
-
-bool eca_queue_write(ECAState *s, hwaddr offset, uint64_t value,
-                     unsigned size)
-{
-    ECAQueue *q = &s->queues[(offset - ECA_QUEUE) / ECA_QUEUE_STRIDE];
-    hwaddr reg = (offset - ECA_QUEUE) % ECA_QUEUE_STRIDE;
-    bool written = write_4(q, reg, value);
-
-    if (size == 8) {
-        written |= write_4(q, reg + 4, value >> 32);
-    }
-    return written;
 }
 
 /* Life */

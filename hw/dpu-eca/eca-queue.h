@@ -24,9 +24,11 @@ void eca_queues_reset(ECAState *s);
 /* eca_queues_kick: what a queue waits for may have come. */
 void eca_queues_kick(ECAState *s);
 
-/* Registers; @offset: from ECA_QUEUE on, a multiple of 8 to read. */
+/*
+ * Registers; @offset: from ECA_QUEUE on, a multiple of 8 to read, and of 4 to
+ * write 32 bits; false if these cannot be written now.
+ */
 uint64_t eca_queue_read(ECAState *s, hwaddr offset);
-bool eca_queue_write(ECAState *s, hwaddr offset, uint64_t value,
-                     unsigned size);
+bool eca_queue_write(ECAState *s, hwaddr offset, uint32_t value);
 
 #endif /* HW_DPU_ECA_QUEUE_H */
