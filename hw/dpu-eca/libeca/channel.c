@@ -9,18 +9,10 @@
 #include <stdlib.h>
 #include "private.h"
 
-#define MAX_SLOTS       65536u
-#define MAX_BYTES       (1u << 20)
-#define WRITING         (1ull << 63)
-
-typedef struct ChannelSlot {
-    uint64_t sequence;              /* n + 1: message n; or it is WRITING */
-    uint64_t bytes;
-    uint64_t data[];
-} ChannelSlot;
+#define WRITING         (1ull << 63)     /* in a sequence: not yet there */
 
 typedef struct ChannelShared {
-    uint64_t slots, bytes;
+    Shape shape;
     uint64_t writer LINE_ALIGNED;
     uint64_t published LINE_ALIGNED;
     uint8_t ring[] LINE_ALIGNED;
@@ -34,22 +26,9 @@ struct EcaChannel {
     bool writer;
 };
 
-typedef struct Shape {
-    uint32_t slots, bytes;
-} Shape;
-
-static void prepare_channel(void *at, void *arg)
+static MessageSlot *slot_at(EcaChannel *channel, uint64_t number)
 {
-    ChannelShared *shared = at;
-    Shape *shape = arg;
-
-    set64(&shared->slots, shape->slots);
-    set64(&shared->bytes, shape->bytes);
-}
-
-static ChannelSlot *slot_at(EcaChannel *channel, uint64_t number)
-{
-    return (ChannelSlot *)(channel->shared->ring +
+    return (MessageSlot *)(channel->shared->ring +
                            number % channel->slots * channel->stride);
 }
 
@@ -95,8 +74,7 @@ int eca_channel_open(EcaChannel **out, EcaArena *arena, const char *name,
     void *at;
     int error;
 
-    if (slots < 2 || slots > MAX_SLOTS || slots & (slots - 1) || !bytes ||
-        bytes > MAX_BYTES) {
+    if (!libeca_shape_sane(&shape)) {
         return -EINVAL;
     }
     channel = calloc(1, sizeof(*channel));
@@ -107,17 +85,14 @@ int eca_channel_open(EcaChannel **out, EcaArena *arena, const char *name,
     channel->slots = slots;
     channel->bytes = bytes;
     channel->writer = writer;
-    channel->stride = (sizeof(ChannelSlot) + bytes + ECA_CACHE_LINE - 1) /
-                      ECA_CACHE_LINE * ECA_CACHE_LINE;
-    error = libeca_object_open(arena, name, ECA_KIND_CHANNEL,
-                               sizeof(ChannelShared) +
-                               slots * channel->stride, prepare_channel,
-                               &shape, &at, timeout_ms);
+    channel->stride = libeca_stride(&shape);
+    error = libeca_shape_open(arena, name, ECA_KIND_CHANNEL,
+                              sizeof(ChannelShared) +
+                              slots * channel->stride, &shape, &at,
+                              timeout_ms);
     if (!error) {
         channel->shared = at;
-        error = get64(&channel->shared->slots) != slots ||
-                get64(&channel->shared->bytes) != bytes ? -EPROTOTYPE :
-                begin(channel);
+        error = begin(channel);
     }
     if (error) {
         free(channel);
@@ -137,7 +112,7 @@ void eca_channel_close(EcaChannel *channel)
 
 int eca_channel_send(EcaChannel *channel, const void *data, uint32_t bytes)
 {
-    ChannelSlot *slot = slot_at(channel, channel->next);
+    MessageSlot *slot = slot_at(channel, channel->next);
 
     if (!channel->writer) {
         return -EPERM;
@@ -164,7 +139,7 @@ int eca_channel_send(EcaChannel *channel, const void *data, uint32_t bytes)
 /* Copy message @next if it is there, and whole; -EAGAIN: it is gone. */
 static int copy_out(EcaChannel *channel, void *data, uint32_t room)
 {
-    ChannelSlot *slot = slot_at(channel, channel->next);
+    MessageSlot *slot = slot_at(channel, channel->next);
     uint64_t bytes = get64(&slot->bytes);
     bool fits = bytes <= channel->bytes && bytes <= room;
 

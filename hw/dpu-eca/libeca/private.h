@@ -178,4 +178,30 @@ int libeca_object_open(EcaArena *arena, const char *name, EcaKind kind,
                        uint64_t bytes, void (*prepare)(void *at, void *arg),
                        void *arg, void **at, int timeout_ms);
 
+/* Slots of messages, of which queues and channels are made */
+
+typedef struct Shape {
+    uint64_t slots;                 /* a power of two */
+    uint64_t bytes;                 /* of the longest message */
+} Shape;
+
+typedef struct MessageSlot {
+    uint64_t sequence;              /* n + 1: message n is here */
+    uint64_t bytes;
+    uint64_t data[];
+} MessageSlot;
+
+bool libeca_shape_sane(const Shape *shape);
+
+/* Bytes from one slot to the next. */
+uint64_t libeca_stride(const Shape *shape);
+
+/*
+ * Find an object of @bytes that begins with its shape, or make it.
+ * -EPROTOTYPE if it has another one.
+ */
+int libeca_shape_open(EcaArena *arena, const char *name, EcaKind kind,
+                      uint64_t bytes, Shape *shape, void **at,
+                      int timeout_ms);
+
 #endif /* LIBECA_PRIVATE_H */

@@ -12,14 +12,6 @@
 #include <stdlib.h>
 #include "private.h"
 
-#define MAX_SLOTS       65536u
-#define MAX_BYTES       (1u << 20)
-
-typedef struct QueueSlot {
-    uint64_t sequence;              /* n + 1: message n is here */
-    uint64_t bytes;
-    uint64_t data[];
-} QueueSlot;
 
 typedef struct QueueHead {
     uint64_t taken LINE_ALIGNED;    /* by the receiver */
@@ -30,7 +22,7 @@ typedef struct QueueSide {
 } QueueSide;
 
 typedef struct QueueShared {
-    uint64_t slots, bytes;
+    Shape shape;
     QueueSide side[2];
     QueueHead head[2];              /* of the ring that side i sends in */
     uint8_t ring[];
@@ -52,22 +44,9 @@ struct EcaQueue {
     Ring out, in;
 };
 
-typedef struct Shape {
-    uint32_t slots, bytes;
-} Shape;
-
-static void prepare_queue(void *at, void *arg)
+static MessageSlot *slot_at(EcaQueue *queue, const Ring *ring, uint64_t number)
 {
-    QueueShared *shared = at;
-    Shape *shape = arg;
-
-    set64(&shared->slots, shape->slots);
-    set64(&shared->bytes, shape->bytes);
-}
-
-static QueueSlot *slot_at(EcaQueue *queue, const Ring *ring, uint64_t number)
-{
-    return (QueueSlot *)(ring->slot + number % queue->slots * queue->stride);
+    return (MessageSlot *)(ring->slot + number % queue->slots * queue->stride);
 }
 
 static void find_ring(EcaQueue *queue, Ring *ring, int sender)
@@ -106,8 +85,7 @@ int eca_queue_open(EcaQueue **out, EcaArena *arena, const char *name,
     void *at;
     int error;
 
-    if (slots < 2 || slots > MAX_SLOTS || slots & (slots - 1) || !bytes ||
-        bytes > MAX_BYTES || (side != 0 && side != 1)) {
+    if (!libeca_shape_sane(&shape) || (side != 0 && side != 1)) {
         return -EINVAL;
     }
     queue = calloc(1, sizeof(*queue));
@@ -118,17 +96,14 @@ int eca_queue_open(EcaQueue **out, EcaArena *arena, const char *name,
     queue->slots = slots;
     queue->bytes = bytes;
     queue->side = side;
-    queue->stride = (sizeof(QueueSlot) + bytes + ECA_CACHE_LINE - 1) /
-                    ECA_CACHE_LINE * ECA_CACHE_LINE;
-    error = libeca_object_open(arena, name, ECA_KIND_QUEUE,
-                               sizeof(QueueShared) +
-                               2 * slots * queue->stride, prepare_queue,
-                               &shape, &at, timeout_ms);
+    queue->stride = libeca_stride(&shape);
+    error = libeca_shape_open(arena, name, ECA_KIND_QUEUE,
+                              sizeof(QueueShared) +
+                              2 * slots * queue->stride, &shape, &at,
+                              timeout_ms);
     if (!error) {
         queue->shared = at;
-        error = get64(&queue->shared->slots) != slots ||
-                get64(&queue->shared->bytes) != bytes ? -EPROTOTYPE :
-                take_side(queue);
+        error = take_side(queue);
     }
     if (error) {
         free(queue);
@@ -159,7 +134,7 @@ int eca_queue_send(EcaQueue *queue, const void *data, uint32_t bytes,
 {
     Wait wait = WAIT(queue->eca, timeout_ms);
     Ring *ring = &queue->out;
-    QueueSlot *slot = slot_at(queue, ring, ring->next);
+    MessageSlot *slot = slot_at(queue, ring, ring->next);
 
     if (bytes > queue->bytes) {
         return -EMSGSIZE;
@@ -196,7 +171,7 @@ int eca_queue_receive(EcaQueue *queue, void *data, uint32_t room,
 {
     Wait wait = WAIT(queue->eca, timeout_ms);
     Ring *ring = &queue->in;
-    QueueSlot *slot = slot_at(queue, ring, ring->next);
+    MessageSlot *slot = slot_at(queue, ring, ring->next);
     uint64_t bytes;
 
     while (get64(&slot->sequence) != ring->next + 1) {
