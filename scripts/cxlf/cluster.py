@@ -64,6 +64,15 @@ def _claim():
             os.close(handle)
 
 
+def fabric_state(one):
+    """What a cluster wrote down; UserError if it has no fabric."""
+    state = one.state()
+    if state["device"] != "fabric":
+        raise ui.UserError(f"cluster '{one.name}' has no fabric, but "
+                           f"--device {state['device']}")
+    return state
+
+
 class Cluster:
     """A cluster by name; running or not."""
 

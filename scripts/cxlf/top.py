@@ -64,10 +64,7 @@ class Watcher:
 
     def __init__(self, one):
         self.one = one
-        self.state = one.state()
-        if self.state["device"] != "fabric":
-            raise ui.UserError(f"cluster '{one.name}' has no fabric, but "
-                               f"--device {self.state['device']}")
+        self.state = cluster.fabric_state(one)
         self.out = {}               # {host: rounds for which it is left out}
         self.unknown = set()        # commands that the emulator has not
 

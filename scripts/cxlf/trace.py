@@ -136,10 +136,7 @@ class Recorder:
     """
 
     def __init__(self, one, hosts=None, patterns=None, limit=LIMIT):
-        state = one.state()
-        if state["device"] != "fabric":
-            raise ui.UserError(f"cluster '{one.name}' has no fabric, but "
-                               f"--device {state['device']}")
+        state = cluster.fabric_state(one)
         every = range(state["hosts"])
         for host in hosts or ():
             if host not in every:
