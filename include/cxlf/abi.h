@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    4u
+#define CXLF_ABI_VERSION    5u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 
@@ -147,6 +147,23 @@ struct cxlf_mailbox {
     _Alignas(128) uint64_t slot[CXLF_MAILBOX_SLOTS];
 };
 
+/* Messages from agent to agent; cxlf/inbox.h. */
+#define CXLF_INBOX_SLOTS    16
+#define CXLF_LETTER_WORDS   7
+#define CXLF_LETTER_BYTES   (8 * CXLF_LETTER_WORDS)
+
+struct cxlf_inbox_slot {
+    _Alignas(64) uint64_t word;
+    uint64_t data[CXLF_LETTER_WORDS];
+};
+
+struct cxlf_inbox {
+    _Alignas(128) uint64_t tail;    /* where the next message goes */
+    uint64_t open;                  /* the host takes messages */
+    _Alignas(128) uint64_t head;    /* the host's: the next to be taken */
+    struct cxlf_inbox_slot slot[CXLF_INBOX_SLOTS];
+};
+
 enum cxlf_leaf_state {
     CXLF_LEAF_REBUILDING,   /* new, or returned: hosts re-enter their logs */
     CXLF_LEAF_UP,
@@ -182,6 +199,7 @@ struct cxlf_leaf {
     uint64_t mailbox_offset;    /* struct cxlf_mailbox[hosts] */
     struct cxlf_table_layout table[CXLF_UNITS];
     uint64_t copies_offset;     /* struct cxlf_copies; cxlf/copies.h */
+    uint64_t inbox_offset;      /* struct cxlf_inbox[hosts]; used in leaf 0 */
 };
 
 enum cxlf_host_state {
@@ -271,7 +289,7 @@ CXLF_ASSERT_AT(cxlf_leaf_live, state, 128);
 CXLF_ASSERT_AT(cxlf_leaf_live, incarnation, 132);
 CXLF_ASSERT_AT(cxlf_leaf_live, rebuilt, 136);
 CXLF_ASSERT_SIZE(cxlf_inside, 128);
-CXLF_ASSERT_SIZE(cxlf_leaf, 184);
+CXLF_ASSERT_SIZE(cxlf_leaf, 192);
 CXLF_ASSERT_AT(cxlf_leaf, leaves, 48);
 CXLF_ASSERT_AT(cxlf_leaf, shards, 52);
 CXLF_ASSERT_AT(cxlf_leaf, grain, 56);
@@ -282,6 +300,11 @@ CXLF_ASSERT_AT(cxlf_leaf, counters_offset, 80);
 CXLF_ASSERT_AT(cxlf_leaf, mailbox_offset, 88);
 CXLF_ASSERT_AT(cxlf_leaf, table, 96);
 CXLF_ASSERT_AT(cxlf_leaf, copies_offset, 176);
+CXLF_ASSERT_AT(cxlf_leaf, inbox_offset, 184);
+CXLF_ASSERT_SIZE(cxlf_inbox_slot, 64);
+CXLF_ASSERT_SIZE(cxlf_inbox, 1280);
+CXLF_ASSERT_AT(cxlf_inbox, head, 128);
+CXLF_ASSERT_AT(cxlf_inbox, slot, 192);
 CXLF_ASSERT_SIZE(cxlf_host, 16);
 CXLF_ASSERT_AT(cxlf_host, state, 0);
 CXLF_ASSERT_AT(cxlf_host, pid, 4);

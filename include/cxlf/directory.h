@@ -32,6 +32,7 @@ struct cxlf_leaf_view {
     struct cxlf_inside *inside;         /* [hosts] */
     struct cxlf_counters *counters;     /* [shards][hosts] */
     struct cxlf_mailbox *mailboxes;     /* [hosts] */
+    struct cxlf_inbox *inboxes;         /* [hosts] */
     struct cxlf_table_view table[CXLF_UNITS];
     struct cxlf_copies *copies;         /* and what follows it */
 };

@@ -33,7 +33,9 @@ static void test_layout(void)
                              62 * sizeof(struct cxlf_inside));
             g_assert_cmpuint(h.mailbox_offset, >=, h.counters_offset +
                              shards * 62 * sizeof(struct cxlf_counters));
-            end = h.mailbox_offset + 62 * sizeof(struct cxlf_mailbox);
+            g_assert_cmpuint(h.inbox_offset, >=, h.mailbox_offset +
+                             62 * sizeof(struct cxlf_mailbox));
+            end = h.inbox_offset + 62 * sizeof(struct cxlf_inbox);
             for (int kind = 0; kind < CXLF_UNITS; kind++) {
                 const struct cxlf_table_layout *l = &h.table[kind];
 

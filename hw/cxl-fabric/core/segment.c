@@ -66,8 +66,10 @@ struct cxlf_leaf cxlf_leaf_header(const struct cxlf_topology *t,
     h.mailbox_offset = h.counters_offset +
         round_up((uint64_t)t->shards * t->hosts *
                  sizeof(struct cxlf_counters), CXLF_PAGE);
-    end = h.mailbox_offset +
+    h.inbox_offset = h.mailbox_offset +
         round_up(t->hosts * sizeof(struct cxlf_mailbox), CXLF_PAGE);
+    end = h.inbox_offset +
+        round_up(t->hosts * sizeof(struct cxlf_inbox), CXLF_PAGE);
     for (int kind = 0; kind < CXLF_UNITS; kind++) {
         end = place_table(&h, t, kind, end);
     }
@@ -140,6 +142,7 @@ bool cxlf_leaf_attach(struct cxlf_directory *d, void *memory, uint64_t size,
         .inside = (void *)(base + want.inside_offset),
         .counters = (void *)(base + want.counters_offset),
         .mailboxes = (void *)(base + want.mailbox_offset),
+        .inboxes = (void *)(base + want.inbox_offset),
         .copies = (void *)(base + want.copies_offset),
     };
     for (int kind = 0; kind < CXLF_UNITS; kind++) {
