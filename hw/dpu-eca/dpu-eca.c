@@ -31,6 +31,7 @@
 #include "eca-fail.h"
 #include "eca-hot.h"
 #include "eca-internal.h"
+#include "eca-messages.h"
 #include "eca-park.h"
 #include "eca-queue.h"
 #include "eca-regs.h"
@@ -410,6 +411,7 @@ static void eca_realize(PCIDevice *dev, Error **errp)
     for (unsigned i = 0; i < ECA_VECTORS; i++) {
         msix_vector_use(dev, i);
     }
+    eca_messages_init(s);
     eca_queues_init(s);
     eca_events_init(s);
     s->run_state = qdev_add_vm_change_state_handler(DEVICE(s), on_run_state,
@@ -439,6 +441,7 @@ static void eca_exit(PCIDevice *dev)
     qemu_remove_machine_init_done_notifier(&s->ready_notifier);
     qemu_del_vm_change_state_handler(s->run_state);
     eca_hot_forget(s);
+    eca_events_reset(s);
     notifier_remove(&s->reserve_notifier);
     notifier_remove(&s->lost_notifier);
     eca_queues_exit(s);

@@ -11,6 +11,7 @@
 #include "system/runstate.h"
 #include "cxlf/leaf.h"
 #include "eca-events.h"
+#include "eca-messages.h"
 #include "eca-regs.h"
 #include "eca-ring.h"
 #include "trace.h"
@@ -87,12 +88,26 @@ void eca_event_add(ECAState *s, const ECAEvent *event)
     qemu_bh_schedule(e->bh);
 }
 
+bool eca_event_has_room(ECAState *s)
+{
+    QEMU_LOCK_GUARD(&s->events->lock);
+
+    return s->events->n < KEPT;
+}
+
+/* What the guest wants from now on; messages are not taken for nobody. */
+static void set_wanted(ECAEvents *e, uint32_t mask)
+{
+    qatomic_set(&e->eca->event_mask, mask);
+    eca_messages_wanted(e->eca, mask & 1u << ECA_EVENT_MESSAGE);
+}
+
 /* The ring */
 
 static void stop(ECAEvents *e, uint32_t why)
 {
     trace_eca_events_stop(e->eca->host, why);
-    qatomic_set(&e->eca->event_mask, 0);
+    set_wanted(e, 0);
     timer_del(e->tick);
     e->state = ECA_QUEUE_STOPPED;
     e->why = why;
@@ -151,6 +166,9 @@ static void events_bh(void *opaque)
     }
     if (interrupt && e->control & ECA_QUEUE_INTERRUPT) {
         eca_raise(e->eca, ECA_EVENT_VECTOR);
+    }
+    if (interrupt && eca_event_wanted(e->eca, ECA_EVENT_MESSAGE)) {
+        eca_messages_kick(e->eca);  /* there is room for more */
     }
 }
 
@@ -264,7 +282,7 @@ static void set_mask(ECAEvents *e, uint32_t mask)
     if (e->state != ECA_QUEUE_ON) {
         return;
     }
-    qatomic_set(&e->eca->event_mask, mask);
+    set_wanted(e, mask);
     if (mask & LOOKED_FOR && !timer_pending(e->tick)) {
         look(e, false);
     } else if (!(mask & LOOKED_FOR)) {
@@ -274,7 +292,7 @@ static void set_mask(ECAEvents *e, uint32_t mask)
 
 static void turn_off(ECAEvents *e)
 {
-    qatomic_set(&e->eca->event_mask, 0);
+    set_wanted(e, 0);
     timer_del(e->tick);
     e->state = ECA_QUEUE_OFF;
     e->why = 0;

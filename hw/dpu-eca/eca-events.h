@@ -21,6 +21,7 @@ typedef enum ECAEventKind {
     ECA_EVENT_LEAF,
     ECA_EVENT_CAPACITY = 8,
     ECA_EVENT_RECEIVED,
+    ECA_EVENT_MESSAGE,
     ECA_EVENT_KINDS
 } ECAEventKind;
 
@@ -53,6 +54,9 @@ static inline void eca_event(ECAState *s, const ECAEvent *event)
         eca_event_add(s, event);
     }
 }
+
+/* eca_event_has_room: whether another one would be kept.  Any thread. */
+bool eca_event_has_room(ECAState *s);
 
 /* All that follows: BQL. */
 void eca_events_init(ECAState *s);

@@ -56,6 +56,7 @@ struct ECAState {
     ECAQueue *queues;
     ECAEvents *events;          /* has a lock of its own */
     uint32_t event_wish;        /* the mask while the ring is on */
+    bool takes_messages;
     void *reserve_user;         /* whom the owner will answer */
     ECAPager *pager;            /* NULL: no page ownership */
     ECAHeld held[2];            /* pages kept during a trapped access */

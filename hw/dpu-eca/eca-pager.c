@@ -15,6 +15,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "system/kvm.h"
+#include "eca-messages.h"
 #include "eca-pager-internal.h"
 #include "eca-park.h"
 
@@ -174,6 +175,7 @@ static void *pager_thread(void *opaque)
         }
         watch_recoveries(p);
         pager_take_messages(p);
+        eca_messages_take(p->eca);
         pager_look_at_requests(p);
         pager_step_requests(p);
         step_ranges(p);
@@ -200,6 +202,11 @@ void eca_pager_run(ECAPager *p, void (*work)(void *opaque), void *opaque)
     event_notifier_set(&p->kick);
     qemu_event_wait(&w.done);
     qemu_event_destroy(&w.done);
+}
+
+void eca_pager_kick(ECAPager *p)
+{
+    event_notifier_set(&p->kick);
 }
 
 static void release_device(ECAPager *p, uint32_t gfam)

@@ -51,6 +51,9 @@ void eca_pager_front_region(ECAPager *p, uint32_t gfam, MemoryRegion *mr);
 /* eca_pager_run: have the agent's thread do something, and wait.  BQL. */
 void eca_pager_run(ECAPager *p, void (*work)(void *opaque), void *opaque);
 
+/* eca_pager_kick: have it look for work.  Any thread. */
+void eca_pager_kick(ECAPager *p);
+
 /* eca_pager_release: give up all pages, as a reset does.  BQL. */
 void eca_pager_release(ECAPager *p);
 

@@ -17,6 +17,7 @@
 #include "eca-commands.h"
 #include "eca-dma.h"
 #include "eca-internal.h"
+#include "eca-messages.h"
 #include "eca-queue.h"
 #include "eca-regs.h"
 #include "eca-ring.h"
@@ -145,7 +146,8 @@ static uint32_t check_form(const Command *c, const uint8_t *e)
     bool list = c->flags & ECA_SQE_LIST;
     bool one = class == ECA_COMMAND_OTHER || class == ECA_COMMAND_MEMORY;
     bool across = c->command == ECA_COPY_ACROSS;
-    bool has_address = class == ECA_COMMAND_MEMORY ||
+    bool message = c->command == ECA_MESSAGE;
+    bool has_address = class == ECA_COMMAND_MEMORY || message ||
                        c->command == ECA_HOLDINGS ||
                        c->command == ECA_READ_COUNTERS;
     uint64_t dpa = ldq_le_p(e + ECA_SQE_DPA);
@@ -156,7 +158,7 @@ static uint32_t check_form(const Command *c, const uint8_t *e)
         return ECA_COPY_UNKNOWN;
     }
     if (c->flags & ~(ECA_SQE_LIST | ECA_SQE_QUIET) ||
-        (!across && ldl_le_p(e + ECA_SQE_TARGET)) ||
+        (!across && !message && ldl_le_p(e + ECA_SQE_TARGET)) ||
         !buffer_is_zero(e + ECA_SQE_ZERO, ECA_SQE_SIZE - ECA_SQE_ZERO)) {
         return ECA_COPY_MALFORMED;
     }
@@ -168,6 +170,7 @@ static uint32_t check_form(const Command *c, const uint8_t *e)
     }
     if (count || (c->address && !has_address) ||
         (c->command == ECA_FENCE && (dpa || length || c->gfam)) ||
+        (message && (dpa || c->gfam)) ||
         (c->command == ECA_READ_COUNTERS &&
          (dpa || c->gfam || c->address % 8))) {
         return ECA_COPY_MALFORMED;
@@ -466,6 +469,22 @@ static void write_counters(ECAQueue *q)
     }
 }
 
+static void send_message(ECAQueue *q)
+{
+    Command *c = &q->command;
+    uint8_t data[ECA_MESSAGE_MAX];
+
+    if (c->left > sizeof(data)) {
+        give_up(c, ECA_COPY_TOO_LONG);
+    } else if (!eca_dma_read(q->eca, c->address, data, c->left)) {
+        give_up(c, ECA_COPY_ADDRESS);
+    } else {
+        c->done = c->left;
+        give_up(c, eca_message_send(q->eca, c->dma.to_gfam, data, c->left));
+        c->done = c->status ? 0 : c->done;
+    }
+}
+
 /* Whether nothing of another queue is older than this fence. */
 static bool is_fenced(ECAQueue *q)
 {
@@ -521,6 +540,9 @@ static Step step(ECAQueue *q)
         return write_holdings(q) ? STEP_ENDED : STEP_MORE;
     case ECA_READ_COUNTERS:
         write_counters(q);
+        return STEP_ENDED;
+    case ECA_MESSAGE:
+        send_message(q);
         return STEP_ENDED;
     default:
         return c->status || is_fenced(q) ? STEP_ENDED : STEP_WAITS;

@@ -66,6 +66,7 @@
 #define ECA_COPY_MALFORMED  12u     /* a field that must be 0, a flag, ... */
 #define ECA_COPY_ADDRESS    13u     /* not in memory that DMA can reach */
 #define ECA_COPY_AGAIN      14u     /* another command must end first */
+#define ECA_COPY_AWAY       15u     /* the other host takes no messages */
 #define ECA_COPY_LINES      0x21c   /* written back; or pages done */
 #define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
 #define ECA_COPY_LONGEST    0x224   /* bytes */
@@ -87,6 +88,8 @@
 #define ECA_COPY_OUT        64u     /* from the device to the guest */
 #define ECA_COPY_IN         65u
 #define ECA_COPY_ACROSS     66u     /* from device to device */
+#define ECA_MESSAGE         80u     /* to another host's agent */
+#define ECA_MESSAGE_MAX     24      /* bytes */
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 #define ECA_COUNTER_END     0x800

@@ -36,12 +36,12 @@ enum { WHY_SETUP = 1, WHY_DMA, WHY_INDEX, WHY_TAKEN };
 enum {
     FLUSH = 1, INVALIDATE, BOTH, SHARED = 16, OWNED, RELEASE, PROMOTE, DEMOTE,
     PREFETCH, RESERVE, UNRESERVE, HOLDINGS = 40, COUNTERS, FENCE = 48,
-    COPY_OUT = 64, COPY_IN, COPY_ACROSS,
+    COPY_OUT = 64, COPY_IN, COPY_ACROSS, MESSAGE = 80,
 };
 
 enum {
     DONE, UNKNOWN, RANGE, TOO_LONG, LOST, BUSY, PARTLY, OFF, TAKEN, FULL, NONE,
-    ABORTED, MALFORMED, ADDRESS, AGAIN,
+    ABORTED, MALFORMED, ADDRESS, AGAIN, AWAY,
 };
 
 enum { WITH_LIST = 1, QUIET = 2 };
@@ -943,6 +943,131 @@ static void test_copy_race(void)
     cxlf_fabric_stop(f);
 }
 
+/* Messages, which come as events */
+
+#define EVENTS      0x3400000       /* in the guest's memory */
+enum {
+    EV_BASE = 0x1100, EV_SIZE = 0x1108, EV_CONTROL = 0x110c, EV_MASK = 0x1114,
+    EV_HEAD = 0x111c,
+};
+
+static void events_on(CxlfHost *h, uint32_t size)
+{
+    qtest_memset(h->qts, EVENTS, 0, size * 64);
+    qtest_writeq(h->qts, h->eca + EV_BASE, EVENTS);
+    qtest_writel(h->qts, h->eca + EV_SIZE, size);
+    qtest_writel(h->qts, h->eca + EV_MASK, 1u << 10);
+    qtest_writel(h->qts, h->eca + EV_CONTROL, ENABLE);
+}
+
+static void events_off(CxlfHost *h)
+{
+    qtest_writel(h->qts, h->eca + EV_CONTROL, 0);
+}
+
+/* The n-th event, in a ring of @size, is a message with this number. */
+static void expect_message(CxlfHost *h, uint32_t size, unsigned n,
+                           uint32_t from, uint32_t length, uint64_t number)
+{
+    uint64_t at = EVENTS + n % size * 64;
+    gint64 deadline = cxlf_deadline();
+
+    while (qtest_readw(h->qts, at + 2) != 1 - n / size % 2) {
+        cxlf_pause(deadline, "a message");
+    }
+    g_assert_cmpuint(qtest_readw(h->qts, at), ==, 10);
+    g_assert_cmpuint(qtest_readl(h->qts, at + 4), ==, from);
+    g_assert_cmpuint(qtest_readq(h->qts, at + 0x18), ==, length);
+    g_assert_cmphex(qtest_readq(h->qts, at + 0x28), ==, number);
+    qtest_writel(h->qts, h->eca + EV_HEAD, (n + 1) % size);
+}
+
+static Submission message_to(CxlfHost *h, uint32_t host, uint64_t number,
+                             uint64_t length)
+{
+    qtest_writeq(h->qts, OUTPUT, number);
+    return (Submission) {
+        .command = MESSAGE, .target = host, .address = OUTPUT,
+        .length = length,
+    };
+}
+
+static void test_messages(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(2, "", "");
+    CxlfHost *a = f->h[0], *b = f->h[1];
+    Queue q = queue_on(a, 0, 16, 16);
+    Submission s = message_to(a, 1, 5, 8);
+    unsigned n = 0, sent = 0;
+
+    expect_status(&q, s, AWAY);
+    events_on(b, 64);
+    for (; n < 200; n++) {
+        uint32_t length = 8 + n % 17;
+
+        expect_done(&q, message_to(a, 1, n, length), length);
+        expect_message(b, 64, n, 0, length, n);
+    }
+    expect_done(&q, message_to(a, 1, 0, 0), 0);
+    expect_message(b, 64, n++, 0, 0, 0);
+    /* To itself. */
+    expect_status(&q, message_to(a, 0, 5, 8), AWAY);
+    events_on(a, 64);
+    expect_done(&q, message_to(a, 0, 5, 8), 8);
+    expect_message(a, 64, 0, 0, 8, 5);
+
+    /* What is wrong with it. */
+    expect_status(&q, message_to(a, 1, 5, 25), TOO_LONG);
+    expect_status(&q, message_to(a, 2, 5, 8), RANGE);
+    expect_status(&q, message_to(a, UINT32_MAX, 5, 8), RANGE);
+    s = message_to(a, 1, 5, 8);
+    s.address = RAM_END;
+    expect_status(&q, s, ADDRESS);
+    s = message_to(a, 1, 5, 8);
+    s.gfam = 1;
+    expect_status(&q, s, MALFORMED);
+    s = message_to(a, 1, 5, 8);
+    s.dpa = 64;
+    expect_status(&q, s, MALFORMED);
+
+    /* A guest that takes none: 3 in its ring, 1024 kept, 16 in the inbox. */
+    events_off(b);
+    expect_status(&q, message_to(a, 1, 5, 8), AWAY);
+    events_on(b, 4);
+    for (gint64 deadline = cxlf_deadline(); sent < 3 + 1024 + 16;) {
+        Completion c = give(&q, message_to(a, 1, sent, 8));
+
+        g_assert_true(c.status == DONE || c.status == FULL);
+        sent += c.status == DONE;
+        if (c.status == FULL) {
+            cxlf_pause(deadline, "room in an inbox");
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        expect_status(&q, message_to(a, 1, 5, 8), FULL);
+    }
+    for (n = 0; n < sent; n++) {
+        expect_message(b, 4, n, 0, 8, n);
+    }
+    expect_done(&q, message_to(a, 1, 7, 8), 8);
+    expect_message(b, 4, n, 0, 8, 7);
+
+    /* To the dead, and to who has their number then. */
+    g_assert_cmpint(kill(qtest_pid(b->qts), SIGKILL), ==, 0);
+    qobject_unref(cxlf_wait_event(f->owner, "X_CXL_FABRIC_HOST_DEAD"));
+    cxlf_host_forget(b);
+    f->h[1] = NULL;
+    expect_status(&q, message_to(a, 1, 5, 8), AWAY);
+    cxlf_fabric_host(f, 1, "");
+    expect_status(&q, message_to(a, 1, 5, 8), AWAY);
+    events_on(f->h[1], 16);
+    expect_done(&q, message_to(a, 1, 6, 8), 8);
+    expect_message(f->h[1], 16, 0, 0, 8, 6);
+    qtest_system_reset(f->h[1]->qts);
+    expect_status(&q, message_to(a, 1, 5, 8), AWAY);
+    cxlf_fabric_stop(f);
+}
+
 /* What no command is, and what fields must not be. */
 static void test_malformed(void)
 {
@@ -953,7 +1078,7 @@ static void test_malformed(void)
     for (unsigned i = 0; i < 65536; i += i < 256 ? 1 : 251) {
         if ((i >= FLUSH && i <= BOTH) || (i >= SHARED && i <= UNRESERVE) ||
             i == HOLDINGS || i == COUNTERS || i == FENCE ||
-            (i >= COPY_OUT && i <= COPY_ACROSS)) {
+            (i >= COPY_OUT && i <= COPY_ACROSS) || i == MESSAGE) {
             continue;
         }
         expect_status(&q, on_range(i, BULK, 64), UNKNOWN);
@@ -1344,6 +1469,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/queue/copy-errors", test_copy_errors);
     qtest_add_func("/cxlf/queue/copy-software", test_copy_software);
     qtest_add_func("/cxlf/queue/copy-race", test_copy_race);
+    qtest_add_func("/cxlf/queue/messages", test_messages);
     qtest_add_func("/cxlf/queue/malformed", test_malformed);
     qtest_add_func("/cxlf/queue/fence", test_fence);
     qtest_add_func("/cxlf/queue/abort", test_abort);
