@@ -196,7 +196,10 @@ int eca_alloc(EcaArena *arena, const char *name, uint64_t bytes,
 /* Data of that name; @at and @bytes may be NULL. -ENOENT, -EPROTOTYPE. */
 int eca_find(EcaArena *arena, const char *name, void **at, uint64_t *bytes);
 
-/* Free an object of any kind, which nobody may use any more. */
+/*
+ * Free an object of any kind, which nobody may use any more.  -EBUSY: one
+ * who lives is making it.
+ */
 int eca_free(EcaArena *arena, const char *name, int timeout_ms);
 
 /*

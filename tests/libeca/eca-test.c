@@ -32,6 +32,8 @@
 static uint64_t kill_at;            /* die at this step; 0: at none */
 static const char *stop_at;         /* stop at the how many-th of these */
 static uint64_t stop_hits, steps;
+static uint64_t pause_step;         /* be paused at this one; 0: at none */
+static bool pausing;                /* and steps are counted for that */
 static uint64_t run = 1;
 static Control *control;
 
@@ -94,8 +96,18 @@ void await(const Word *word, uint64_t value, const char *what)
 
 /* Steps */
 
+void libeca_look(const char *name)
+{
+    (void)name;
+    if (pausing && ++steps == pause_step) {
+        set(&control->paused, 1);
+        await(&control->resumed, 1, "the second");
+    }
+}
+
 void libeca_step(const char *name)
 {
+    libeca_look(name);
     if (!kill_at && !stop_at) {
         return;
     }
@@ -103,10 +115,45 @@ void libeca_step(const char *name)
         kill(getpid(), SIGKILL);
     }
     if (stop_at && !strcmp(name, stop_at) && ++steps == stop_hits) {
+        if (!run) {
+            kill(getpid(), SIGKILL);
+        }
         set(&control->stopped, run);
         /* Until the script kills this guest. */
         await(&control->over, UINT64_MAX, "death");
     }
+}
+
+void die_at(const char *name)
+{
+    stop_at = name;
+    stop_hits = 1;
+    run = 0;
+}
+
+void pause_at(uint64_t step)
+{
+    pause_step = step;
+}
+
+void begin_steps(void)
+{
+    pausing = pause_step;
+}
+
+bool await_pause(Ctx *ctx, pid_t pid)
+{
+    siginfo_t info = { 0 };
+
+    while (!get(&ctx->control->paused)) {
+        /* It is left to be waited for. */
+        if (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) ||
+            info.si_pid) {
+            return get(&ctx->control->paused);
+        }
+        nap();
+    }
+    return true;
 }
 
 /* What cases use */
@@ -192,7 +239,7 @@ uint64_t message_check(const Message *message, int bytes)
 
 /* One run on this machine */
 
-static void open_ctx(Ctx *ctx)
+void open_ctx(Ctx *ctx)
 {
     EXPECT(eca_open(&ctx->eca, ctx->device), 0);
     ctx->control = (Control *)((uint8_t *)eca_memory(ctx->eca) +
@@ -402,6 +449,7 @@ static int run_all(const char *file, const char *only)
         { "timeouts", test_timeouts },
         { "threads", test_threads },
         { "processes", test_processes },
+        { "races", test_races },
         { "damage", damage },
         { "random deaths", random_deaths },
     };

@@ -37,6 +37,7 @@ typedef struct Control {
     Word joined;                    /* the victim is part of it */
     Word held;                      /* survivor 0 holds the lock */
     Word count;                     /* how far the victim came */
+    Word paused, resumed, done;     /* of a race's first */
     Word met[MAX_SURVIVORS];
     Word note[MAX_SURVIVORS];       /* of each survivor, for the others */
 } Control;
@@ -97,8 +98,11 @@ void fail(const char *format, ...);
         } \
     } while (0)
 
-/* The library calls this in the tests' build; cases may have own steps. */
+/* The library calls these in the tests' build; cases may have own steps. */
 void libeca_step(const char *name);
+void libeca_look(const char *name);
+
+void open_ctx(Ctx *ctx);
 void join_arena(Ctx *ctx);
 
 static inline uint64_t get(const Word *word)
@@ -113,6 +117,14 @@ static inline void set(Word *word, uint64_t value)
 
 /* As fork(), and ends with its parent; fails if it cannot. */
 pid_t spawn(void);
+
+/* This process dies when it comes to a step, or is paused at its n-th. */
+void die_at(const char *name);
+void pause_at(uint64_t step);
+/* Steps count from here on. */
+void begin_steps(void);
+/* Whether process @pid was paused; false if it ended before. */
+bool await_pause(Ctx *ctx, pid_t pid);
 
 /* Wait until a word has a value of at least that. */
 void await(const Word *word, uint64_t value, const char *what);
@@ -149,5 +161,8 @@ void test_damage(const char *file, uint64_t seed);
 void test_threads(const char *file);
 void test_processes(const char *file);
 void test_random_deaths(const char *file, uint64_t seed);
+
+/* races.c */
+void test_races(const char *file);
 
 #endif /* ECA_TEST_H */

@@ -104,7 +104,9 @@ int eca_barrier_wait(EcaBarrier *barrier, int timeout_ms)
                 continue;
             }
             /* A death is seen after the last store, so look for that too. */
+            LOOK("barrier-late");
             member = get64(&place->member);
+            LOOK("barrier-alone");
             if (member && member != LIBECA_CLOSED &&
                 libeca_dead(barrier->eca, member) &&
                 get64(&place->arrived) < round &&

@@ -143,6 +143,7 @@ static int copy_out(EcaChannel *channel, void *data, uint32_t room)
     uint64_t bytes = get64(&slot->bytes);
     bool fits = bytes <= channel->bytes && bytes <= room;
 
+    LOOK("channel-copy");
     if (fits) {
         libeca_copy_from(data, slot->data, bytes);
     }
@@ -192,6 +193,7 @@ int eca_channel_receive(EcaChannel *channel, void *data, uint32_t room,
             return error;           /* and nothing came before it */
         }
         look = libeca_wait(&wait);
+        LOOK("channel-empty");
         error = look > 0 ? libeca_look_at_peer(
             channel->eca, get64(&channel->shared->writer)) : look;
     }

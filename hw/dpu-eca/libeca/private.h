@@ -19,13 +19,17 @@
 
 /*
  * A place at which a host may die, before each change of shared memory.
- * The tests have a build in which they decide who ends where.
+ * The tests have a build in which they decide who ends where.  LOOK is
+ * between two looks at it, where another may come between.
  */
 #ifdef ECA_STEPS
 void libeca_step(const char *name);
+void libeca_look(const char *name);
 #define STEP(name) libeca_step(name)
+#define LOOK(name) libeca_look(name)
 #else
 #define STEP(name) ((void)0)
+#define LOOK(name) ((void)0)
 #endif
 
 /* The device */

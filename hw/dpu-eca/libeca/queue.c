@@ -147,6 +147,7 @@ int eca_queue_send(EcaQueue *queue, const void *data, uint32_t bytes,
             break;
         }
         look = libeca_wait(&wait);
+        LOOK("queue-full");
         if (look > 0) {
             error = look_at_other(queue);
             ring->taken = get64(&ring->head->taken);
@@ -175,9 +176,10 @@ int eca_queue_receive(EcaQueue *queue, void *data, uint32_t room,
     uint64_t bytes;
 
     while (get64(&slot->sequence) != ring->next + 1) {
-        int look = libeca_wait(&wait);
-        int error = look > 0 ? look_at_other(queue) : look;
+        int look = libeca_wait(&wait), error;
 
+        LOOK("queue-empty");
+        error = look > 0 ? look_at_other(queue) : look;
         /* What it had sent before it died or left comes first. */
         if (error && get64(&slot->sequence) != ring->next + 1) {
             return error;
