@@ -15,17 +15,12 @@
 #include "qapi/qapi-events-cxl-fabric.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
-#include "qemu/timer.h"
 #include "cxlf/copies.h"
 #include "fabric-internal.h"
 #include "trace.h"
 
 /* How often the owner looks whether all hosts have acknowledged. */
 #define LOOK_US     500
-
-/* Conflicts that are reported: this many at once, and each second. */
-#define BURST       64
-#define EACH_SECOND 16
 
 struct CXLFabricBulkChange {
     CXLFabric *fabric;
@@ -152,6 +147,7 @@ static void on_done(void *opaque)
 
     cxl_fabric_stop_bulk_change(f);
     report(f);
+    cxl_fabric_requests_changed(f);
 }
 
 static int find_unable(CXLFabric *f)
@@ -166,26 +162,27 @@ static int find_unable(CXLFabric *f)
     return -1;
 }
 
-static void begin_change(CXLFabric *f, uint32_t wanted, Error **errp)
+CXLFabricBulkBegun cxl_fabric_begin_bulk_change(CXLFabric *f, uint32_t which,
+                                                bool software, Error **errp)
 {
     uint32_t word = cxl_fabric_bulk_mode(f);
     uint32_t mode = CXLF_BULK_MODE(word);
+    uint32_t wanted = software ? mode | which : mode & ~which;
     int unable = find_unable(f);
     CXLFabricBulkChange *c;
 
     if (f->bulk_change) {
         error_setg(errp, "a change of the mode is under way; wait for the "
                    "event X_CXL_FABRIC_BULK_MODE");
-        return;
+        return CXL_FABRIC_BULK_AGAIN;
     }
     if (wanted & ~mode && unable >= 0) {
         error_setg(errp, "host %d can make no copies of BULK: its dpu-eca "
                    "has ownership=off", unable);
-        return;
+        return CXL_FABRIC_BULK_UNABLE;
     }
     if (wanted == mode) {
-        report(f);
-        return;
+        return CXL_FABRIC_BULK_IS_SO;
     }
     put_in_force(f, CXLF_BULK_GENERATION(word) + 1, wanted, mode);
     c = f->bulk_change = g_new0(CXLFabricBulkChange, 1);
@@ -193,38 +190,15 @@ static void begin_change(CXLFabric *f, uint32_t wanted, Error **errp)
     c->done = qemu_bh_new(on_done, f);
     qemu_thread_create(&c->thread, "cxl-bulk-mode", change_thread, c,
                        QEMU_THREAD_JOINABLE);
-}
-
-/* The only fabric that this process owns, or the one that is named. */
-static CXLFabric *find_owned(const char *id, Error **errp)
-{
-    CXLFabric *found = NULL;
-
-    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
-        if (f->kind == CXL_FABRIC_NONE || f->kind == CXL_FABRIC_MEMBER ||
-            (id && strcmp(id, cxl_fabric_id(f)))) {
-            continue;
-        }
-        if (found) {
-            error_setg(errp, "this process owns several fabrics: name one "
-                       "with 'id'");
-            return NULL;
-        }
-        found = f;
-    }
-    if (!found) {
-        error_setg(errp, "this process owns no %sfabric%s%s", id ? "" :
-                   "CXL ", id ? " " : "", id ? id : "");
-    }
-    return found;
+    return CXL_FABRIC_BULK_BEGUN;
 }
 
 void qmp_x_cxl_fabric_set_bulk_mode(const char *id, bool has_gfam,
                                     uint32_t gfam, CxlFabricBulkMode mode,
                                     Error **errp)
 {
-    CXLFabric *f = find_owned(id, errp);
-    uint32_t gfams, wanted, which;
+    CXLFabric *f = cxl_fabric_find_owned(id, errp);
+    uint32_t gfams, which;
 
     if (!f) {
         return;
@@ -235,10 +209,11 @@ void qmp_x_cxl_fabric_set_bulk_mode(const char *id, bool has_gfam,
         return;
     }
     which = has_gfam ? 1u << gfam : (1u << gfams) - 1;
-    wanted = CXLF_BULK_MODE(cxl_fabric_bulk_mode(f));
-    wanted = mode == CXL_FABRIC_BULK_MODE_SOFTWARE ? wanted | which :
-             wanted & ~which;
-    begin_change(f, wanted, errp);
+    if (cxl_fabric_begin_bulk_change(f, which,
+                                     mode == CXL_FABRIC_BULK_MODE_SOFTWARE,
+                                     errp) == CXL_FABRIC_BULK_IS_SO) {
+        report(f);
+    }
 }
 
 /* Conflicts */
@@ -250,19 +225,12 @@ QEMU_BUILD_BUG_ON((int)CXL_FABRIC_CONFLICT_KIND_UNFLUSHED !=
 
 void cxl_fabric_report_conflict(CXLFabric *f, const CXLFabricConflict *c)
 {
-    int64_t now = get_clock();
-
-    /* A bucket of BURST tokens, counted by when it was empty. */
-    f->conflicts_ns = MAX(f->conflicts_ns, now - BURST *
-                          (NANOSECONDS_PER_SECOND / EACH_SECOND));
-    if (f->conflicts_ns + NANOSECONDS_PER_SECOND / EACH_SECOND > now) {
-        f->conflicts_left_out++;
+    if (!cxl_fabric_may_emit(&f->conflicts)) {
         return;
     }
-    f->conflicts_ns += NANOSECONDS_PER_SECOND / EACH_SECOND;
     qapi_event_send_x_cxl_fabric_conflict(
         cxl_fabric_id(f), c->host, c->other >= 0, MAX(c->other, 0), c->gfam,
         c->dpa, (CxlFabricCopyOperation)c->operation,
-        (CxlFabricConflictKind)c->kind, f->conflicts_left_out + c->left_out);
-    f->conflicts_left_out = 0;
+        (CxlFabricConflictKind)c->kind, f->conflicts.left_out + c->left_out);
+    f->conflicts.left_out = 0;
 }

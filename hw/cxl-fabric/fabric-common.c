@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/timer.h"
 #include "fabric-internal.h"
 
 static QLIST_HEAD(, CXLFabric) fabrics = QLIST_HEAD_INITIALIZER(fabrics);
@@ -29,6 +30,48 @@ CXLFabric *cxl_fabric_next(CXLFabric *f)
 const char *cxl_fabric_id(CXLFabric *f)
 {
     return f->id ? f->id : "(unnamed)";
+}
+
+/* The only fabric that this process owns, or the one that is named. */
+CXLFabric *cxl_fabric_find_owned(const char *id, Error **errp)
+{
+    CXLFabric *found = NULL;
+
+    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
+        if (f->kind == CXL_FABRIC_NONE || f->kind == CXL_FABRIC_MEMBER ||
+            (id && strcmp(id, cxl_fabric_id(f)))) {
+            continue;
+        }
+        if (found) {
+            error_setg(errp, "this process owns several fabrics: name one "
+                       "with 'id'");
+            return NULL;
+        }
+        found = f;
+    }
+    if (!found) {
+        error_setg(errp, "this process owns no %sfabric%s%s", id ? "" :
+                   "CXL ", id ? " " : "", id ? id : "");
+    }
+    return found;
+}
+
+/* QMP events that guests cause: this many at once, and each second. */
+#define BURST       64
+#define EACH_SECOND 16
+
+bool cxl_fabric_may_emit(CXLFabricEmitted *e)
+{
+    int64_t now = get_clock();
+
+    /* A bucket of BURST tokens, counted by when it was empty. */
+    e->ns = MAX(e->ns, now - BURST * (NANOSECONDS_PER_SECOND / EACH_SECOND));
+    if (e->ns + NANOSECONDS_PER_SECOND / EACH_SECOND > now) {
+        e->left_out++;
+        return false;
+    }
+    e->ns += NANOSECONDS_PER_SECOND / EACH_SECOND;
+    return true;
 }
 
 /* Segments */

@@ -41,6 +41,13 @@ typedef struct CXLFabricPeer CXLFabricPeer;
 typedef struct CXLFabricReaper CXLFabricReaper;
 typedef struct CXLFabricWard CXLFabricWard;
 typedef struct CXLFabricBulkChange CXLFabricBulkChange;
+typedef struct CXLFabricRequest CXLFabricRequest;
+
+/* Events of one kind, of which guests may not cause too many. */
+typedef struct CXLFabricEmitted {
+    int64_t ns;
+    uint64_t left_out;              /* since the last one */
+} CXLFabricEmitted;
 
 /* What the reaper has recovered from a dead host. */
 typedef struct CXLFabricRecovered {
@@ -66,6 +73,8 @@ struct CXLFabric {
     int32_t want_host;
     bool has_on_death;
     CxlFabricOnDeath on_death;
+    bool has_host_requests;
+    CxlFabricHostRequests host_requests;
     HostMemoryBackend *memdev[CXLF_MAX_GFAMS];
 
     /* Fixed once complete. */
@@ -95,13 +104,17 @@ struct CXLFabric {
     bool lost;                      /* read by any thread */
     NotifierList lost_notifiers;
     CXLFabricBulkChange *bulk_change;       /* of the mode, under way */
-    int64_t conflicts_ns;
-    uint64_t conflicts_left_out;
+    CXLFabricEmitted conflicts;
+    /* Owner: of hosts; fabric-requests.c */
+    QTAILQ_HEAD(, CXLFabricRequest) requests;
+    uint64_t last_request;          /* its number */
+    CXLFabricEmitted requests_emitted;
+    NotifierList answer_notifiers;
     QIOChannelSocket *channel;      /* member: to the owner */
     guint watch;
-    /* Member: the answers of the owner, of which there is one kind. */
+    /* Member: what the owner has sent of an answer. */
     uint8_t heard[sizeof(struct cxlf_wire_header) +
-                  sizeof(struct cxlf_wire_reserved)];
+                  sizeof(struct cxlf_wire_answer)];
     size_t heard_size;
     uint64_t reserve_token;
     int reserve_result;
@@ -118,6 +131,8 @@ void cxl_fabric_list_add(CXLFabric *f);
 CXLFabric *cxl_fabric_first(void);
 CXLFabric *cxl_fabric_next(CXLFabric *f);
 const char *cxl_fabric_id(CXLFabric *f);
+CXLFabric *cxl_fabric_find_owned(const char *id, Error **errp);
+bool cxl_fabric_may_emit(CXLFabricEmitted *e);
 uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind,
                                  uint32_t index);
 bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp);
@@ -145,11 +160,25 @@ void cxl_fabric_free_host(CXLFabric *f, int host);
 uint32_t cxl_fabric_first_bulk_mode(CXLFabric *f);
 void cxl_fabric_forget_copies(CXLFabric *f, int host);
 void cxl_fabric_stop_bulk_change(CXLFabric *f);
+
+typedef enum CXLFabricBulkBegun {
+    CXL_FABRIC_BULK_BEGUN,          /* cxl_fabric_requests_changed() follows */
+    CXL_FABRIC_BULK_IS_SO,
+    CXL_FABRIC_BULK_AGAIN,          /* these two with @errp set */
+    CXL_FABRIC_BULK_UNABLE,
+} CXLFabricBulkBegun;
+
+/* Change the mode of the devices of which @which has a bit. */
+CXLFabricBulkBegun cxl_fabric_begin_bulk_change(CXLFabric *f, uint32_t which,
+                                                bool software, Error **errp);
 CxlFabricBulkModeList *cxl_fabric_list_bulk_modes(CXLFabric *f);
 
 /* fabric-owner.c */
 bool cxl_fabric_listen(CXLFabric *f, Error **errp);
 void cxl_fabric_unlisten(CXLFabric *f);
+/* Send it; false if the peer is gone, or is ended as it does not read. */
+bool cxl_fabric_answer_peer(CXLFabricPeer *p,
+                            const struct cxlf_wire_answer *answer);
 
 /* fabric-poison.c: what was lost with hosts that died */
 void cxl_fabric_init_poison(CXLFabric *f);
@@ -172,7 +201,22 @@ void cxl_fabric_free_ward(CXLFabric *f, CXLFabricWard *w);
 /* fabric-reserve.c */
 uint32_t cxl_fabric_table_reserve(CXLFabric *f, uint32_t host,
                                   const struct cxlf_wire_reserve *w);
-void cxl_fabric_hear_owner(CXLFabric *f, const uint8_t *data, size_t size);
+void cxl_fabric_hear_reserved(CXLFabric *f,
+                              const struct cxlf_wire_reserved *w);
+
+/* fabric-requests.c: what hosts ask of the owner and of the manager */
+
+/*
+ * Take a request of @host, which is @peer's or, with NULL, this process's.
+ * True if @answer is to be sent now.
+ */
+bool cxl_fabric_take_request(CXLFabric *f, CXLFabricPeer *peer, uint32_t host,
+                             const struct cxlf_wire_request *w,
+                             struct cxlf_wire_answer *answer);
+/* @peer (NULL: this process's host) is gone, and its requests with it. */
+void cxl_fabric_drop_requests(CXLFabric *f, CXLFabricPeer *peer);
+/* A change of the mode is in force. */
+void cxl_fabric_requests_changed(CXLFabric *f);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);

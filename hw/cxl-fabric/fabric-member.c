@@ -244,6 +244,66 @@ static bool adopt_segments(CXLFabric *f, Error **errp)
     return true;
 }
 
+/* One answer of the owner's; what is none is dropped. */
+static void hear(CXLFabric *f, uint16_t type, const void *payload,
+                 uint32_t length)
+{
+    struct cxlf_wire_reserved reserved;
+    struct cxlf_wire_answer answer;
+    const char *why;
+
+    if (type == CXLF_WIRE_RESERVED &&
+        cxlf_wire_read_reserved(payload, length, &reserved, &why)) {
+        cxl_fabric_hear_reserved(f, &reserved);
+    } else if (type == CXLF_WIRE_ANSWER &&
+               cxlf_wire_read_answer(payload, length, &answer, &why)) {
+        notifier_list_notify(&f->answer_notifiers, &answer);
+    } else {
+        trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
+    }
+}
+
+/* How many bytes the message that begins f->heard has, as far as is known. */
+static size_t heard_wanted(CXLFabric *f)
+{
+    struct cxlf_wire_header h;
+    const char *why;
+
+    if (f->heard_size < sizeof(h)) {
+        return sizeof(h);
+    }
+    memcpy(&h, f->heard, sizeof(h));
+    return cxlf_wire_check_header(&h, &why) &&
+           h.length <= sizeof(f->heard) - sizeof(h) ?
+           sizeof(h) + h.length : 0;
+}
+
+/* Answers may come in pieces; behind what begins none, nothing is known. */
+static void hear_owner(CXLFabric *f, const uint8_t *data, size_t size)
+{
+    while (size) {
+        struct cxlf_wire_header h;
+        size_t take = MIN(size, heard_wanted(f) - f->heard_size);
+        size_t wanted;
+
+        memcpy(f->heard + f->heard_size, data, take);
+        f->heard_size += take;
+        data += take;
+        size -= take;
+        wanted = heard_wanted(f);
+        if (!wanted) {
+            trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
+            f->heard_size = 0;
+            return;
+        }
+        if (f->heard_size == wanted) {
+            memcpy(&h, f->heard, sizeof(h));
+            f->heard_size = 0;
+            hear(f, h.type, f->heard + sizeof(h), h.length);
+        }
+    }
+}
+
 static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
                          gpointer opaque)
 {
@@ -252,7 +312,7 @@ static gboolean on_owner(QIOChannel *ioc, GIOCondition condition,
     ssize_t got = qio_channel_read(ioc, buffer, sizeof(buffer), NULL);
 
     if (got > 0) {
-        cxl_fabric_hear_owner(f, (uint8_t *)buffer, got);
+        hear_owner(f, (uint8_t *)buffer, got);
     }
     if (got > 0 || got == QIO_CHANNEL_ERR_BLOCK) {
         return G_SOURCE_CONTINUE;

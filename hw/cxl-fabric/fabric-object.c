@@ -125,6 +125,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
     if (!extra && f->has_precise_pages) {
         extra = "precise-pages";
     }
+    if (!extra && f->has_host_requests) {
+        extra = "host-requests";
+    }
     if (extra) {
         error_setg(errp, "'%s' is the owner's to set; leave it out when "
                    "joining, or add listen=on to own the fabric", extra);
@@ -409,6 +412,21 @@ static void set_on_death(Object *obj, int value, Error **errp)
     }
 }
 
+static int get_host_requests(Object *obj, Error **errp)
+{
+    return CXL_FABRIC(obj)->host_requests;
+}
+
+static void set_host_requests(Object *obj, int value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->host_requests = value;
+        f->has_host_requests = true;
+    }
+}
+
 static int get_bulk_mode(Object *obj, Error **errp)
 {
     return CXL_FABRIC(obj)->bulk_mode;
@@ -450,6 +468,9 @@ static void cxl_fabric_init(Object *obj)
     qemu_mutex_init(&f->lock);
     notifier_list_init(&f->lost_notifiers);
     notifier_list_init(&f->reserve_notifiers);
+    notifier_list_init(&f->answer_notifiers);
+    QTAILQ_INIT(&f->requests);
+    f->host_requests = CXL_FABRIC_HOST_REQUESTS_ASK;
     QLIST_INIT(&f->peers);
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
         for (int i = 0; i < CXL_FABRIC_SEGMENTS; i++) {
@@ -529,6 +550,12 @@ static void add_properties(ObjectClass *oc)
                                    set_on_death);
     object_class_property_set_description(oc, "on-death",
         "What becomes of what a dead host had modified (owner only)");
+    object_class_property_add_enum(oc, "host-requests",
+                                   "CxlFabricHostRequests",
+                                   &CxlFabricHostRequests_lookup,
+                                   get_host_requests, set_host_requests);
+    object_class_property_set_description(oc, "host-requests",
+        "What hosts may ask for (owner only)");
     for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
         object_class_property_add_link(oc, memdev[i], TYPE_MEMORY_BACKEND,
                                        offsetof(CXLFabric, memdev[0]) +

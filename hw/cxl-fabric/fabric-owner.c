@@ -85,6 +85,7 @@ static int peer_pidfd(int fd, uint32_t *pid, Error **errp)
 
 static void hang_up(CXLFabricPeer *p)
 {
+    cxl_fabric_drop_requests(p->fabric, p);
     if (p->watch) {
         g_source_remove(p->watch);
         p->watch = 0;
@@ -356,6 +357,48 @@ static bool on_reserve(CXLFabricPeer *p, const void *payload, uint32_t length,
                            NULL);
 }
 
+static bool send_answer(CXLFabricPeer *p,
+                        const struct cxlf_wire_answer *answer)
+{
+    struct iovec iov = {
+        .iov_base = (void *)answer, .iov_len = sizeof(*answer),
+    };
+
+    return !p->sioc ||
+           cxl_fabric_send(p->sioc, CXLF_WIRE_ANSWER, &iov, 1, NULL, 0, NULL);
+}
+
+bool cxl_fabric_answer_peer(CXLFabricPeer *p,
+                            const struct cxlf_wire_answer *answer)
+{
+    if (!p->sioc) {
+        return false;
+    }
+    if (!send_answer(p, answer)) {
+        lose(p);
+        return false;
+    }
+    return true;
+}
+
+static bool on_request(CXLFabricPeer *p, const void *payload, uint32_t length,
+                       const char **why)
+{
+    struct cxlf_wire_request w;
+    struct cxlf_wire_answer answer;
+
+    if (!p->ward) {
+        *why = "REQUEST: out of turn";
+        return false;
+    }
+    if (!cxlf_wire_read_request(payload, length, &w, why)) {
+        return false;
+    }
+    *why = "REQUEST: the peer does not read the answer";
+    return !cxl_fabric_take_request(p->fabric, p, p->host, &w, &answer) ||
+           send_answer(p, &answer);
+}
+
 /* One whole message; false ends the connection, with a reason or without. */
 static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
                        const void *payload, const char **why)
@@ -375,6 +418,8 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
         return true;
     case CXLF_WIRE_RESERVE:
         return on_reserve(p, payload, h->length, why);
+    case CXLF_WIRE_REQUEST:
+        return on_request(p, payload, h->length, why);
     case CXLF_WIRE_LEAVE:
         if (p->ward) {
             cxl_fabric_ward_leave(f, p->ward);

@@ -106,36 +106,13 @@ void cxl_fabric_add_reserve_notifier(CXLFabric *f, Notifier *n)
     notifier_list_add(&f->reserve_notifiers, n);
 }
 
-/* A member's answers, which may come in pieces.  Others are not defined. */
-void cxl_fabric_hear_owner(CXLFabric *f, const uint8_t *data, size_t size)
+void cxl_fabric_hear_reserved(CXLFabric *f,
+                              const struct cxlf_wire_reserved *w)
 {
-    while (size) {
-        struct cxlf_wire_header h;
-        struct cxlf_wire_reserved w;
-        size_t take = MIN(size, sizeof(f->heard) - f->heard_size);
-        const char *why;
-
-        memcpy(f->heard + f->heard_size, data, take);
-        f->heard_size += take;
-        data += take;
-        size -= take;
-        if (f->heard_size < sizeof(f->heard)) {
-            return;
-        }
-        f->heard_size = 0;
-        memcpy(&h, f->heard, sizeof(h));
-        if (!cxlf_wire_check_header(&h, &why) ||
-            h.type != CXLF_WIRE_RESERVED ||
-            !cxlf_wire_read_reserved(f->heard + sizeof(h), h.length, &w,
-                                     &why)) {
-            trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
-            continue;
-        }
-        if (w.token == f->reserve_token &&
-            f->reserve_result == CXL_FABRIC_RESERVE_BUSY) {
-            f->reserve_result = w.result;
-            notifier_list_notify(&f->reserve_notifiers, f);
-        }
+    if (w->token == f->reserve_token &&
+        f->reserve_result == CXL_FABRIC_RESERVE_BUSY) {
+        f->reserve_result = w->result;
+        notifier_list_notify(&f->reserve_notifiers, f);
     }
 }
 

@@ -15,6 +15,19 @@ void qmp_x_cxl_fabric_set_bulk_mode(const char *id, bool has_gfam,
     error_setg(errp, "this emulator has no CXL fabric");
 }
 
+void qmp_x_cxl_fabric_answer(const char *id, uint32_t host, uint64_t request,
+                             CxlFabricRequestResult result, bool has_gfam,
+                             uint32_t gfam, bool has_dpa, uint64_t dpa,
+                             bool has_length, uint64_t length, Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+}
+
+CxlFabricRequestInfoList *qmp_x_query_cxl_fabric_requests(Error **errp)
+{
+    return NULL;
+}
+
 CxlFabricLeafList *qmp_x_query_cxl_fabric_leaves(Error **errp)
 {
     return NULL;

@@ -45,6 +45,7 @@ void cxl_fabric_detach(CXLFabric *f)
     if (f->lost) {
         return;
     }
+    cxl_fabric_drop_requests(f, NULL);
     cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
     if (f->kind != CXL_FABRIC_MEMBER) {
         WITH_QEMU_LOCK_GUARD(&f->lock) {

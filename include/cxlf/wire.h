@@ -7,7 +7,8 @@
  * segment, each with one descriptor (SCM_RIGHTS), and DOORBELLS until there
  * is a doorbell for each host number, with as many descriptors as each says;
  * the member maps the segments and sends READY.  After that it may send
- * RESERVE, of which each is answered by RESERVED.  LEAVE ends an orderly stay.
+ * RESERVE, of which each is answered by RESERVED, and REQUEST, to which ANSWER
+ * comes when there is one.  LEAVE ends an orderly stay.
  * Everything here is checked by the functions below before anything else
  * looks at it.
  *
@@ -23,7 +24,7 @@
 #include "cxlf/abi.h"
 
 #define CXLF_WIRE_MAGIC     0x46584c43u     /* "CLXF" */
-#define CXLF_WIRE_VERSION   2u
+#define CXLF_WIRE_VERSION   3u
 /* A topology of 62 hosts, 8 leaves and 8 devices needs about 6 KiB. */
 #define CXLF_WIRE_BLOB_MAX  (512u << 10)    /* 4,095 hosts take 220 KiB */
 #define CXLF_WIRE_TEXT_MAX  255u
@@ -40,6 +41,8 @@ enum cxlf_wire_type {
     CXLF_WIRE_LEAVE,
     CXLF_WIRE_RESERVE,
     CXLF_WIRE_RESERVED,
+    CXLF_WIRE_REQUEST,
+    CXLF_WIRE_ANSWER,
     CXLF_WIRE_TYPES
 };
 
@@ -112,6 +115,78 @@ struct cxlf_wire_reserved {
     uint32_t zero;
 };
 
+enum cxlf_wire_request_what {
+    CXLF_WIRE_REQUEST_MODE,             /* change it: argument 0 */
+    CXLF_WIRE_REQUEST_ASK,              /* the manager: kind */
+    CXLF_WIRE_REQUEST_WITHDRAW,         /* that with the token; 0: all */
+    CXLF_WIRE_REQUEST_WHATS
+};
+
+/* What the manager is asked for; docs/specs/dpu-eca.rst, command 81. */
+enum cxlf_ask {
+    CXLF_ASK_CAPACITY = 1,
+    CXLF_ASK_CLASS,
+    CXLF_ASK_BINDING,
+    CXLF_ASK_END
+};
+
+/* Argument 0 of each. */
+enum cxlf_ask_class {
+    CXLF_ASK_HOT = 1,
+    CXLF_ASK_BULK,
+    CXLF_ASK_COHERENT,                  /* these two not of capacity */
+    CXLF_ASK_SOFTWARE,
+};
+
+enum cxlf_ask_binding {
+    CXLF_ASK_BIND = 1,
+    CXLF_ASK_UNBIND,
+};
+
+#define CXLF_ASK_ANY_GFAM   UINT32_MAX  /* of capacity */
+#define CXLF_ASK_LD_MAX     0xffffu     /* argument 1 of a binding */
+#define CXLF_ASK_ARGUMENTS  4
+/* Requests of a host that the manager has not answered. */
+#define CXLF_ASKS           16
+
+struct cxlf_wire_request {
+    uint32_t what;          /* enum cxlf_wire_request_what */
+    uint32_t kind;          /* enum cxlf_ask; 0 unless ASK */
+    uint32_t gfam;
+    uint32_t zero;
+    uint64_t dpa;           /* bytes */
+    uint64_t length;
+    uint64_t token;         /* comes back with answers; 0 only to withdraw */
+    uint32_t argument[CXLF_ASK_ARGUMENTS];
+};
+
+/*
+ * The first answer to ASK is OPEN or says why it is not; to OPEN one more
+ * follows, GRANTED, DENIED or FAILED.  To MODE, GRANTED says that it is in
+ * force.
+ */
+enum cxlf_answer {
+    CXLF_ANSWER_GRANTED,
+    CXLF_ANSWER_DENIED,
+    CXLF_ANSWER_FAILED,
+    CXLF_ANSWER_OPEN,
+    CXLF_ANSWER_REFUSED,    /* hosts may not */
+    CXLF_ANSWER_RANGE,      /* not of this fabric */
+    CXLF_ANSWER_FULL,       /* CXLF_ASKS are open */
+    CXLF_ANSWER_AGAIN,      /* a change of the mode is under way */
+    CXLF_ANSWER_UNABLE,     /* a host can make no copies of BULK */
+    CXLF_ANSWERS
+};
+
+struct cxlf_wire_answer {
+    uint64_t token;
+    uint64_t number;        /* of the request; 0: it is not kept */
+    uint32_t result;        /* enum cxlf_answer */
+    uint32_t gfam;          /* what it is about */
+    uint64_t dpa;
+    uint64_t length;
+};
+
 CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_welcome, 32);
@@ -120,6 +195,8 @@ CXLF_ASSERT_SIZE(cxlf_wire_doorbells, 8);
 CXLF_ASSERT_SIZE(cxlf_wire_refuse, 256);
 CXLF_ASSERT_SIZE(cxlf_wire_reserve, 32);
 CXLF_ASSERT_SIZE(cxlf_wire_reserved, 16);
+CXLF_ASSERT_SIZE(cxlf_wire_request, 56);
+CXLF_ASSERT_SIZE(cxlf_wire_answer, 40);
 
 /* The longest payload of any message. */
 #define CXLF_WIRE_PAYLOAD_MAX \
@@ -155,5 +232,15 @@ bool cxlf_wire_read_reserve(const void *payload, size_t length,
 bool cxlf_wire_read_reserved(const void *payload, size_t length,
                              struct cxlf_wire_reserved *out,
                              const char **why);
+bool cxlf_wire_read_request(const void *payload, size_t length,
+                            struct cxlf_wire_request *out, const char **why);
+bool cxlf_wire_read_answer(const void *payload, size_t length,
+                           struct cxlf_wire_answer *out, const char **why);
+
+/*
+ * cxlf_ask_is_known: whether @w asks the manager for something by fields that
+ * are defined, whatever the fabric has; the same for its agent and the owner.
+ */
+bool cxlf_ask_is_known(const struct cxlf_wire_request *w);
 
 #endif /* CXLF_WIRE_H */

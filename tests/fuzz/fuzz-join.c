@@ -29,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_refuse refuse;
     struct cxlf_wire_reserve reserve;
     struct cxlf_wire_reserved reserved;
+    struct cxlf_wire_request request;
+    struct cxlf_wire_answer answer;
     const void *blob, *payload;
     const char *why = NULL;
     uint8_t *exact;
@@ -88,6 +90,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case CXLF_WIRE_RESERVED:
         if (cxlf_wire_read_reserved(payload, length, &reserved, &why)) {
             MUST(reserved.result < CXLF_RESERVE_RESULTS);
+        }
+        break;
+    case CXLF_WIRE_REQUEST:
+        if (cxlf_wire_read_request(payload, length, &request, &why)) {
+            MUST(request.what < CXLF_WIRE_REQUEST_WHATS);
+            MUST(request.what != CXLF_WIRE_REQUEST_ASK ||
+                 cxlf_ask_is_known(&request));
+        }
+        break;
+    case CXLF_WIRE_ANSWER:
+        if (cxlf_wire_read_answer(payload, length, &answer, &why)) {
+            MUST(answer.result < CXLF_ANSWERS);
         }
         break;
     default:

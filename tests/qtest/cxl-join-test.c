@@ -65,6 +65,7 @@ static void test_owners_messages(Fixture *f, const void *data)
         { CXLF_WIRE_DOORBELLS, sizeof(struct cxlf_wire_doorbells) },
         { CXLF_WIRE_REFUSE, sizeof(struct cxlf_wire_refuse) },
         { CXLF_WIRE_RESERVED, sizeof(struct cxlf_wire_reserved) },
+        { CXLF_WIRE_ANSWER, sizeof(struct cxlf_wire_answer) },
     };
     char zero[512] = { 0 };
 
@@ -253,6 +254,16 @@ static void reserve_unknown(const char *path, const void *data)
     stay(fd);
 }
 
+static void request_unknown(const char *path, const void *data)
+{
+    struct cxlf_wire_request w = { .what = CXLF_WIRE_REQUEST_WHATS };
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    peer_send(fd, CXLF_WIRE_REQUEST, &w, sizeof(w), -1);
+    stay(fd);
+}
+
 /* Questions without end by one who hears no answer. */
 static void reserve_flood(const char *path, const void *data)
 {
@@ -346,6 +357,68 @@ static void reserve_first(const char *path, const void *data)
 
     peer_send(fd, CXLF_WIRE_RESERVE, &w, sizeof(w), -1);
     peer_expect_refusal(fd, "out of turn");
+}
+
+static void request_first(const char *path, const void *data)
+{
+    struct cxlf_wire_request w = { .what = CXLF_WIRE_REQUEST_WITHDRAW };
+    int fd = peer_connect(path);
+
+    peer_send(fd, CXLF_WIRE_REQUEST, &w, sizeof(w), -1);
+    peer_expect_refusal(fd, "out of turn");
+}
+
+static void expect_answer(int fd, const struct cxlf_wire_request *w,
+                          uint32_t result, uint64_t *number)
+{
+    struct cxlf_wire_answer answer;
+    struct cxlf_wire_header h;
+
+    peer_send(fd, CXLF_WIRE_REQUEST, w, sizeof(*w), -1);
+    g_assert_true(peer_receive(fd, &h, &answer, sizeof(answer), NULL));
+    g_assert_cmpint(h.type, ==, CXLF_WIRE_ANSWER);
+    g_assert_cmphex(answer.token, ==, w->token);
+    g_assert_cmpint(answer.result, ==, result);
+    *number = answer.number;
+}
+
+/* The owner counts them, whatever the agent does. */
+static void request_many(const char *path, const void *data)
+{
+    struct cxlf_wire_request w = {
+        .what = CXLF_WIRE_REQUEST_ASK, .kind = CXLF_ASK_CAPACITY,
+        .length = CXLF_PAGE, .argument = { CXLF_ASK_HOT },
+    };
+    struct cxlf_wire_request one = { .what = CXLF_WIRE_REQUEST_WITHDRAW };
+    uint64_t number, last = 0;
+    int fd = peer_connect(path);
+
+    peer_join_as(fd, -1);
+    w.token = 99;
+    expect_answer(fd, &w, CXLF_ANSWER_REFUSED, &number);    /* not READY */
+    peer_send(fd, CXLF_WIRE_READY, NULL, 0, -1);
+    for (w.token = 1; w.token <= CXLF_ASKS; w.token++) {
+        expect_answer(fd, &w, CXLF_ANSWER_OPEN, &number);
+        g_assert_cmpuint(number, >, last);
+        last = number;
+    }
+    for (int i = 0; i < 100; i++) {
+        expect_answer(fd, &w, CXLF_ANSWER_FULL, &number);
+        g_assert_cmpuint(number, ==, 0);
+    }
+    for (one.token = 1; one.token <= CXLF_ASKS; one.token++) {
+        peer_send(fd, CXLF_WIRE_REQUEST, &one, sizeof(one), -1);
+        expect_answer(fd, &w, CXLF_ANSWER_OPEN, &number);
+        expect_answer(fd, &w, CXLF_ANSWER_FULL, &number);
+    }
+    w.gfam = 1;
+    expect_answer(fd, &w, CXLF_ANSWER_RANGE, &number);
+    w = (struct cxlf_wire_request) {
+        .what = CXLF_WIRE_REQUEST_MODE, .token = 7, .gfam = 40,
+    };
+    expect_answer(fd, &w, CXLF_ANSWER_REFUSED, &number);
+    peer_send(fd, CXLF_WIRE_LEAVE, NULL, 0, -1);
+    peer_expect_end(fd);
 }
 
 /* Ranges that no device has are an answer's matter, and no offence. */
@@ -589,6 +662,7 @@ int main(int argc, char **argv)
     add_fenced_test("fenced/join-twice", send_twice);
     add_fenced_test("fenced/reserve-unknown", reserve_unknown);
     add_fenced_test("fenced/reserve-flood", reserve_flood);
+    add_fenced_test("fenced/request-unknown", request_unknown);
     add_fenced_test("fenced/ready-twice", ready_twice);
     add_fenced_test("fenced/hang-up-joining", hang_up_joining);
     add_fenced_test("fenced/hang-up-ready", hang_up_ready);
@@ -598,6 +672,8 @@ int main(int argc, char **argv)
     add_leave_test("leaves/first", leave_first);
     add_leave_test("leaves/reserve-first", reserve_first);
     add_leave_test("leaves/reserve-nonsense", reserve_nonsense);
+    add_leave_test("leaves/request-first", request_first);
+    add_leave_test("leaves/request-many", request_many);
     add_leave_test("leaves/joining", leave_joining);
     add_member_test("ends/exit-joining", exit_joining, test_ends);
     add_member_test("ends/exit-after-join", exit_after_join, test_ends);

@@ -157,6 +157,113 @@ static void test_reserve(void)
     g_assert_true(cxlf_wire_check_header(&h, &why));
 }
 
+static bool reads(struct cxlf_wire_request w)
+{
+    struct cxlf_wire_request out;
+    const char *why;
+    bool ok = cxlf_wire_read_request(&w, sizeof(w), &out, &why);
+
+    g_assert_cmpmem(&w, sizeof(w), &out, sizeof(out));
+    return ok;
+}
+
+/* Each field with a value that it must not have. */
+static void test_request(void)
+{
+    struct cxlf_wire_request mode = {
+        .what = CXLF_WIRE_REQUEST_MODE, .token = 1, .argument = { 1 },
+    };
+    struct cxlf_wire_request capacity = {
+        .what = CXLF_WIRE_REQUEST_ASK, .kind = CXLF_ASK_CAPACITY,
+        .gfam = CXLF_ASK_ANY_GFAM, .length = 3 * CXLF_PAGE, .token = 1,
+        .argument = { CXLF_ASK_BULK },
+    };
+    struct cxlf_wire_request class = {
+        .what = CXLF_WIRE_REQUEST_ASK, .kind = CXLF_ASK_CLASS,
+        .dpa = CXLF_PAGE, .length = CXLF_PAGE, .token = 1,
+    };
+    struct cxlf_wire_request binding = {
+        .what = CXLF_WIRE_REQUEST_ASK, .kind = CXLF_ASK_BINDING, .token = 1,
+        .argument = { CXLF_ASK_BIND, CXLF_ASK_LD_MAX },
+    };
+    struct cxlf_wire_request withdraw = {
+        .what = CXLF_WIRE_REQUEST_WITHDRAW,
+    };
+    struct cxlf_wire_request w, out;
+    const char *why;
+
+#define SPOILT(good, field, value) do { \
+        w = (good);                     \
+        w.field = (value);              \
+        g_assert_false(reads(w));       \
+    } while (0)
+    g_assert_true(reads(mode));
+    SPOILT(mode, what, CXLF_WIRE_REQUEST_WHATS);
+    SPOILT(mode, token, 0);
+    SPOILT(mode, zero, 1);
+    SPOILT(mode, kind, 1);
+    SPOILT(mode, dpa, CXLF_PAGE);
+    SPOILT(mode, length, CXLF_PAGE);
+    SPOILT(mode, argument[0], 2);
+    SPOILT(mode, argument[1], 1);
+    SPOILT(mode, argument[2], 1);
+    SPOILT(mode, argument[3], 1);
+    g_assert_true(reads(capacity));
+    SPOILT(capacity, token, 0);
+    SPOILT(capacity, zero, 1);
+    SPOILT(capacity, kind, 0);
+    SPOILT(capacity, kind, CXLF_ASK_END);
+    SPOILT(capacity, dpa, CXLF_PAGE);
+    SPOILT(capacity, length, 0);
+    SPOILT(capacity, length, CXLF_LINE);
+    SPOILT(capacity, argument[0], 0);
+    SPOILT(capacity, argument[0], CXLF_ASK_COHERENT);
+    SPOILT(capacity, argument[1], 1);
+    SPOILT(class, argument[0], 0);
+    for (uint32_t i = CXLF_ASK_HOT; i <= CXLF_ASK_SOFTWARE; i++) {
+        class.argument[0] = i;
+        g_assert_true(reads(class));
+    }
+    SPOILT(class, argument[0], CXLF_ASK_SOFTWARE + 1);
+    SPOILT(class, dpa, CXLF_LINE);
+    SPOILT(class, length, 0);
+    g_assert_true(reads(binding));
+    SPOILT(binding, argument[0], CXLF_ASK_UNBIND + 1);
+    SPOILT(binding, argument[1], CXLF_ASK_LD_MAX + 1);
+    SPOILT(binding, argument[2], 1);
+    SPOILT(binding, length, CXLF_PAGE);
+    g_assert_true(reads(withdraw));
+    SPOILT(withdraw, gfam, 1);
+    SPOILT(withdraw, argument[0], 1);
+#undef SPOILT
+    g_assert_false(cxlf_wire_read_request(&mode, sizeof(mode) - 1, &out,
+                                          &why));
+}
+
+static void test_answer(void)
+{
+    struct cxlf_wire_answer a = { .token = UINT64_MAX }, out;
+    struct cxlf_wire_header h = good_header;
+    const char *why;
+
+    for (; a.result < CXLF_ANSWERS; a.result++) {
+        g_assert_true(cxlf_wire_read_answer(&a, sizeof(a), &out, &why));
+        g_assert_cmpmem(&a, sizeof(a), &out, sizeof(out));
+    }
+    g_assert_false(cxlf_wire_read_answer(&a, sizeof(a), &out, &why));
+    a.result = 0;
+    g_assert_false(cxlf_wire_read_answer(&a, sizeof(a) + 1, &out, &why));
+    a.token = 0;
+    g_assert_false(cxlf_wire_read_answer(&a, sizeof(a), &out, &why));
+    h.type = CXLF_WIRE_REQUEST;
+    h.length = sizeof(struct cxlf_wire_request);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_ANSWER;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.length = sizeof(a);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+}
+
 static void test_refuse(void)
 {
     struct cxlf_wire_refuse r, out;
@@ -214,6 +321,8 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/segment", test_segment);
     g_test_add_func("/wire/doorbells", test_doorbells);
     g_test_add_func("/wire/reserve", test_reserve);
+    g_test_add_func("/wire/request", test_request);
+    g_test_add_func("/wire/answer", test_answer);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

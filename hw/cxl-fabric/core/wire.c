@@ -30,6 +30,10 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
             sizeof(struct cxlf_wire_reserve) },
         [CXLF_WIRE_RESERVED] = { sizeof(struct cxlf_wire_reserved),
             sizeof(struct cxlf_wire_reserved) },
+        [CXLF_WIRE_REQUEST] = { sizeof(struct cxlf_wire_request),
+            sizeof(struct cxlf_wire_request) },
+        [CXLF_WIRE_ANSWER] = { sizeof(struct cxlf_wire_answer),
+            sizeof(struct cxlf_wire_answer) },
     };
 
     *why = NULL;
@@ -188,6 +192,90 @@ bool cxlf_wire_read_reserved(const void *payload, size_t length,
     memcpy(out, payload, sizeof(*out));
     if (out->result >= CXLF_RESERVE_RESULTS || out->zero) {
         *why = "RESERVED has no known result";
+        return false;
+    }
+    return true;
+}
+
+static bool is_pages(const struct cxlf_wire_request *w)
+{
+    return w->length && w->dpa % CXLF_PAGE == 0 &&
+           w->length % CXLF_PAGE == 0;
+}
+
+bool cxlf_ask_is_known(const struct cxlf_wire_request *w)
+{
+    uint32_t first = w->argument[0];
+
+    if (w->argument[2] || w->argument[3] ||
+        (w->argument[1] && w->kind != CXLF_ASK_BINDING)) {
+        return false;
+    }
+    switch (w->kind) {
+    case CXLF_ASK_CAPACITY:
+        return !w->dpa && is_pages(w) &&
+               first >= CXLF_ASK_HOT && first <= CXLF_ASK_BULK;
+    case CXLF_ASK_CLASS:
+        return is_pages(w) &&
+               first >= CXLF_ASK_HOT && first <= CXLF_ASK_SOFTWARE;
+    case CXLF_ASK_BINDING:
+        return !w->dpa && !w->length &&
+               first >= CXLF_ASK_BIND && first <= CXLF_ASK_UNBIND &&
+               w->argument[1] <= CXLF_ASK_LD_MAX;
+    default:
+        return false;
+    }
+}
+
+/* The fields that say nothing in a message that asks no manager. */
+static bool is_bare(const struct cxlf_wire_request *w)
+{
+    return !w->kind && !w->dpa && !w->length && !w->argument[1] &&
+           !w->argument[2] && !w->argument[3];
+}
+
+bool cxlf_wire_read_request(const void *payload, size_t length,
+                            struct cxlf_wire_request *out, const char **why)
+{
+    bool known;
+
+    if (length != sizeof(*out)) {
+        *why = "REQUEST has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    /* Which devices and ranges a fabric has is for the owner to say. */
+    switch (out->what) {
+    case CXLF_WIRE_REQUEST_MODE:
+        known = is_bare(out) && out->argument[0] <= 1 && out->token;
+        break;
+    case CXLF_WIRE_REQUEST_ASK:
+        known = cxlf_ask_is_known(out) && out->token;
+        break;
+    case CXLF_WIRE_REQUEST_WITHDRAW:
+        known = is_bare(out) && !out->argument[0] && !out->gfam;
+        break;
+    default:
+        known = false;
+        break;
+    }
+    if (!known || out->zero) {
+        *why = "REQUEST asks for what is not known";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_answer(const void *payload, size_t length,
+                           struct cxlf_wire_answer *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "ANSWER has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->result >= CXLF_ANSWERS || !out->token) {
+        *why = "ANSWER has no known result";
         return false;
     }
     return true;

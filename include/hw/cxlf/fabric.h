@@ -16,6 +16,7 @@
 #include "qemu/uuid.h"
 #include "cxlf/directory.h"
 #include "cxlf/reserve.h"
+#include "cxlf/wire.h"
 
 #define TYPE_CXL_FABRIC "cxl-fabric"
 OBJECT_DECLARE_SIMPLE_TYPE(CXLFabric, CXL_FABRIC)
@@ -156,6 +157,16 @@ int cxl_fabric_reserve_result(CXLFabric *f);
 
 /* cxl_fabric_add_reserve_notifier: called when an answer has come. */
 void cxl_fabric_add_reserve_notifier(CXLFabric *f, Notifier *n);
+
+/*
+ * cxl_fabric_request: ask the owner, or the manager, for what cxlf/wire.h
+ * describes.  Each answer is told to the notifiers, whose data is a struct
+ * cxlf_wire_answer, maybe before this returns.  @request's token is the
+ * caller's to choose, another each time.  False if the owner is gone: nothing
+ * is asked then.
+ */
+bool cxl_fabric_request(CXLFabric *f, const struct cxlf_wire_request *request);
+void cxl_fabric_add_answer_notifier(CXLFabric *f, Notifier *n);
 
 /*
  * cxl_fabric_is_reserved: whether another host has reserved @dpa.
