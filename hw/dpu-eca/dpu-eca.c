@@ -31,6 +31,7 @@
 #include "eca-fail.h"
 #include "eca-hot.h"
 #include "eca-internal.h"
+#include "eca-manager.h"
 #include "eca-messages.h"
 #include "eca-park.h"
 #include "eca-queue.h"
@@ -273,6 +274,7 @@ static void on_lost(Notifier *n, void *data)
     if (s->pager) {
         eca_pager_lost(s->pager);
     }
+    eca_manager_lost(s);
     eca_commands_answered(s);
 }
 
@@ -412,6 +414,7 @@ static void eca_realize(PCIDevice *dev, Error **errp)
         msix_vector_use(dev, i);
     }
     eca_messages_init(s);
+    eca_manager_init(s);
     eca_queues_init(s);
     eca_events_init(s);
     s->run_state = qdev_add_vm_change_state_handler(DEVICE(s), on_run_state,
@@ -445,6 +448,7 @@ static void eca_exit(PCIDevice *dev)
     notifier_remove(&s->reserve_notifier);
     notifier_remove(&s->lost_notifier);
     eca_queues_exit(s);
+    eca_manager_exit(s);
     msix_uninit_exclusive_bar(dev);
     drop_fabric(s);
     eca_events_exit(s);     /* the agent's thread is gone */
@@ -460,6 +464,7 @@ static void eca_reset_hold(Object *obj, ResetType type)
     trace_eca_reset(s->host);
     eca_queues_reset(s);
     eca_events_reset(s);
+    eca_manager_reset(s);
     if (s->pager) {
         eca_pager_release(s->pager);
     } else if (cxl_fabric_is_up(s->fabric)) {

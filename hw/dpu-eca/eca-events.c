@@ -11,6 +11,7 @@
 #include "system/runstate.h"
 #include "cxlf/leaf.h"
 #include "eca-events.h"
+#include "eca-manager.h"
 #include "eca-messages.h"
 #include "eca-regs.h"
 #include "eca-ring.h"
@@ -167,8 +168,11 @@ static void events_bh(void *opaque)
     if (interrupt && e->control & ECA_QUEUE_INTERRUPT) {
         eca_raise(e->eca, ECA_EVENT_VECTOR);
     }
+    if (interrupt) {
+        eca_manager_tell(e->eca);   /* there is room for more */
+    }
     if (interrupt && eca_event_wanted(e->eca, ECA_EVENT_MESSAGE)) {
-        eca_messages_kick(e->eca);  /* there is room for more */
+        eca_messages_kick(e->eca);
     }
 }
 
@@ -283,6 +287,7 @@ static void set_mask(ECAEvents *e, uint32_t mask)
         return;
     }
     set_wanted(e, mask);
+    eca_manager_tell(e->eca);
     if (mask & LOOKED_FOR && !timer_pending(e->tick)) {
         look(e, false);
     } else if (!(mask & LOOKED_FOR)) {

@@ -22,6 +22,7 @@ typedef enum ECAEventKind {
     ECA_EVENT_CAPACITY = 8,
     ECA_EVENT_RECEIVED,
     ECA_EVENT_MESSAGE,
+    ECA_EVENT_ANSWER,
     ECA_EVENT_KINDS
 } ECAEventKind;
 

@@ -35,6 +35,23 @@ typedef struct ECACopyCommand {
     uint32_t gfam, command, status, lines;
 } ECACopyCommand;
 
+/* How far a request to the fabric's owner or manager has come. */
+typedef enum ECAAskState {
+    ECA_ASK_FREE,
+    ECA_ASK_SENT,
+    ECA_ASK_OPEN,               /* the manager has it */
+    ECA_ASK_ENDED,              /* the answer is not told yet */
+} ECAAskState;
+
+typedef struct ECAAsk {
+    ECAAskState state;
+    void *user;                 /* whose command has not ended, or NULL */
+    uint64_t token;             /* finds it */
+    uint32_t tag, kind;         /* kind: 0 for a change of the mode */
+    uint32_t status;            /* for the user */
+    struct cxlf_wire_answer answer;
+} ECAAsk;
+
 typedef struct ECAHot ECAHot;
 typedef struct ECAQueue ECAQueue;
 typedef struct ECAEvents ECAEvents;
@@ -58,12 +75,15 @@ struct ECAState {
     uint32_t event_wish;        /* the mask while the ring is on */
     bool takes_messages;
     void *reserve_user;         /* whom the owner will answer */
+    ECAAsk *asks;               /* eca-manager.c */
+    uint64_t last_token;
     ECAPager *pager;            /* NULL: no page ownership */
     ECAHeld held[2];            /* pages kept during a trapped access */
     unsigned holds;
     NotifierList recovery_notifiers;
     Notifier lost_notifier;
     Notifier reserve_notifier;
+    Notifier answer_notifier;
     VMChangeStateEntry *run_state;
     Notifier ready_notifier;
     ECAHot *hot;                /* has locks of its own */

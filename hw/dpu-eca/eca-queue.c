@@ -17,6 +17,7 @@
 #include "eca-commands.h"
 #include "eca-dma.h"
 #include "eca-internal.h"
+#include "eca-manager.h"
 #include "eca-messages.h"
 #include "eca-queue.h"
 #include "eca-regs.h"
@@ -43,6 +44,7 @@ typedef struct Command {
     uint16_t command, flags;
     uint32_t tag, gfam, count;  /* count: of ranges, at least 1 */
     uint64_t address;
+    uint32_t argument[CXLF_ASK_ARGUMENTS];
     uint64_t ticket;            /* order between queues */
     uint64_t index;             /* of the range that is being worked on */
     uint64_t dpa, left;         /* what is left of it */
@@ -84,6 +86,7 @@ static void drop_command(ECAQueue *q)
         eca_pager_abort(s->pager, q->range, SLOTS);
     }
     eca_reserve_forget(s, q);
+    eca_manager_forget(s, q);
     memset(q->slot, 0, sizeof(q->slot));
     q->command = (Command) { 0 };
     eca_queues_kick(s);         /* a fence may have waited for it */
@@ -117,6 +120,7 @@ static void complete(ECAQueue *q)
         stop(q, ECA_QUEUE_WHY_DMA);
         return;
     }
+    eca_manager_told(q->eca, q);
     q->interrupt |= c->status || !(c->flags & ECA_SQE_QUIET);
     drop_command(q);
 }
@@ -147,19 +151,21 @@ static uint32_t check_form(const Command *c, const uint8_t *e)
     bool one = class == ECA_COMMAND_OTHER || class == ECA_COMMAND_MEMORY;
     bool across = c->command == ECA_COPY_ACROSS;
     bool message = c->command == ECA_MESSAGE;
+    bool request = eca_is_request(c->command);
     bool has_address = class == ECA_COMMAND_MEMORY || message ||
                        c->command == ECA_HOLDINGS ||
                        c->command == ECA_READ_COUNTERS;
     uint64_t dpa = ldq_le_p(e + ECA_SQE_DPA);
     uint64_t length = ldq_le_p(e + ECA_SQE_LENGTH);
     uint32_t count = ldl_le_p(e + ECA_SQE_COUNT);
+    unsigned used = c->command == ECA_ASK ? ECA_SQE_ARGUMENT : ECA_SQE_SIZE;
 
-    if (one && !has_address && c->command != ECA_FENCE) {
+    if (one && !has_address && !request && c->command != ECA_FENCE) {
         return ECA_COPY_UNKNOWN;
     }
     if (c->flags & ~(ECA_SQE_LIST | ECA_SQE_QUIET) ||
-        (!across && !message && ldl_le_p(e + ECA_SQE_TARGET)) ||
-        !buffer_is_zero(e + ECA_SQE_ZERO, ECA_SQE_SIZE - ECA_SQE_ZERO)) {
+        (!across && !message && !request && ldl_le_p(e + ECA_SQE_TARGET)) ||
+        !buffer_is_zero(e + ECA_SQE_ZERO, used - ECA_SQE_ZERO)) {
         return ECA_COPY_MALFORMED;
     }
     if (list) {
@@ -207,6 +213,9 @@ static bool fetch(ECAQueue *q)
         .where = UINT64_MAX,
         .ticket = ++tickets,
     };
+    for (unsigned i = 0; i < CXLF_ASK_ARGUMENTS; i++) {
+        c->argument[i] = ldl_le_p(e + ECA_SQE_ARGUMENT + 4 * i);
+    }
     c->dma = (ECADma) {
         .command = c->command, .gfam = c->gfam, .dpa = c->dpa,
         .to_gfam = ldl_le_p(e + ECA_SQE_TARGET),
@@ -485,6 +494,34 @@ static void send_message(ECAQueue *q)
     }
 }
 
+/* By the fabric's owner, or by its manager. */
+static bool work_on_request(ECAQueue *q)
+{
+    Command *c = &q->command;
+    bool ask = c->command == ECA_ASK;
+    struct cxlf_wire_request w = {
+        .what = ask ? CXLF_WIRE_REQUEST_ASK : CXLF_WIRE_REQUEST_MODE,
+        .kind = ask ? c->dma.to_gfam : 0, .gfam = c->gfam, .dpa = c->dpa,
+        .length = c->left,
+        .argument = { ask ? c->argument[0] : c->dma.to_gfam, c->argument[1],
+                      c->argument[2], c->argument[3] },
+    };
+    uint32_t status = ECA_COPY_BUSY;
+
+    if (!c->begun) {
+        c->begun = true;
+        status = eca_manager_ask(q->eca, q, c->tag, &w);
+    }
+    if (status == ECA_COPY_BUSY) {
+        status = eca_manager_status(q->eca, q, &c->done);
+    }
+    if (status == ECA_COPY_BUSY) {
+        return false;
+    }
+    give_up(c, status);
+    return true;
+}
+
 /* Whether nothing of another queue is older than this fence. */
 static bool is_fenced(ECAQueue *q)
 {
@@ -507,6 +544,7 @@ static void abort_command(ECAQueue *q)
         collect(q);
     }
     eca_reserve_forget(q->eca, q);
+    eca_manager_forget(q->eca, q);
     c->where = MIN(c->where, c->index);
     c->status = ECA_COPY_ABORTED;
 }
@@ -544,6 +582,9 @@ static Step step(ECAQueue *q)
     case ECA_MESSAGE:
         send_message(q);
         return STEP_ENDED;
+    case ECA_SET_MODE:
+    case ECA_ASK:
+        return work_on_request(q) ? STEP_ENDED : STEP_WAITS;
     default:
         return c->status || is_fenced(q) ? STEP_ENDED : STEP_WAITS;
     }

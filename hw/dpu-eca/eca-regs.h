@@ -67,6 +67,7 @@
 #define ECA_COPY_ADDRESS    13u     /* not in memory that DMA can reach */
 #define ECA_COPY_AGAIN      14u     /* another command must end first */
 #define ECA_COPY_AWAY       15u     /* the other host takes no messages */
+#define ECA_COPY_REFUSED    16u     /* the owner does not let hosts do so */
 #define ECA_COPY_LINES      0x21c   /* written back; or pages done */
 #define ECA_BULK_MODE       0x220   /* bit g: device g is in software mode */
 #define ECA_COPY_LONGEST    0x224   /* bytes */
@@ -82,7 +83,8 @@
 #define ECA_PAGES_END       22u
 #define ECA_RESERVE         22u     /* let no other host have them */
 #define ECA_UNRESERVE       23u
-#define ECA_HOLDINGS        40u     /* by queues only, as are the next */
+#define ECA_SET_MODE        32u     /* by queues only, as are the next */
+#define ECA_HOLDINGS        40u
 #define ECA_READ_COUNTERS   41u
 #define ECA_FENCE           48u
 #define ECA_COPY_OUT        64u     /* from the device to the guest */
@@ -90,6 +92,7 @@
 #define ECA_COPY_ACROSS     66u     /* from device to device */
 #define ECA_MESSAGE         80u     /* to another host's agent */
 #define ECA_MESSAGE_MAX     24      /* bytes */
+#define ECA_ASK             81u     /* the fabric's manager */
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 #define ECA_COUNTER_END     0x800
@@ -164,6 +167,7 @@
 #define ECA_SQE_ADDRESS     0x20    /* 64 bits */
 #define ECA_SQE_TARGET      0x28
 #define ECA_SQE_ZERO        0x2c
+#define ECA_SQE_ARGUMENT    0x30    /* 4 of 32 bits */
 
 /* A range of a list */
 #define ECA_LIST_SIZE       16

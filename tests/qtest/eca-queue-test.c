@@ -35,8 +35,8 @@ enum { WHY_SETUP = 1, WHY_DMA, WHY_INDEX, WHY_TAKEN };
 
 enum {
     FLUSH = 1, INVALIDATE, BOTH, SHARED = 16, OWNED, RELEASE, PROMOTE, DEMOTE,
-    PREFETCH, RESERVE, UNRESERVE, HOLDINGS = 40, COUNTERS, FENCE = 48,
-    COPY_OUT = 64, COPY_IN, COPY_ACROSS, MESSAGE = 80,
+    PREFETCH, RESERVE, UNRESERVE, SET_MODE = 32, HOLDINGS = 40, COUNTERS,
+    FENCE = 48, COPY_OUT = 64, COPY_IN, COPY_ACROSS, MESSAGE = 80, ASK,
 };
 
 enum {
@@ -1077,8 +1077,8 @@ static void test_malformed(void)
 
     for (unsigned i = 0; i < 65536; i += i < 256 ? 1 : 251) {
         if ((i >= FLUSH && i <= BOTH) || (i >= SHARED && i <= UNRESERVE) ||
-            i == HOLDINGS || i == COUNTERS || i == FENCE ||
-            (i >= COPY_OUT && i <= COPY_ACROSS) || i == MESSAGE) {
+            i == SET_MODE || i == HOLDINGS || i == COUNTERS || i == FENCE ||
+            (i >= COPY_OUT && i <= COPY_ACROSS) || i == MESSAGE || i == ASK) {
             continue;
         }
         expect_status(&q, on_range(i, BULK, 64), UNKNOWN);
