@@ -13,7 +13,7 @@ import termios
 import time
 import tty
 
-from . import agent, cluster, kernel, machine, top, trace, ui
+from . import agent, cluster, kernel, machine, requests, top, trace, ui
 
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
@@ -162,6 +162,10 @@ def _parser():
                      help="print one screen after the other, until Ctrl-C")
     live.add_argument("--json", action="store_true",
                       help="print an object for each screen")
+
+    requests.add_options(sub.add_parser(
+        "requests", parents=[name], help="what guests ask of the fabric's "
+        "manager, and answers to it; see docs/manager.md"))
 
     kill = sub.add_parser("kill", parents=[name], help="kill a host's QEMU "
                           "at once, as a power failure would")
@@ -338,5 +342,6 @@ def main():
     interruptible()
     args = _parser().parse_args()
     return {"up": _up, "run": _run, "console": _console, "status": _status,
-            "trace": _trace, "top": top.main, "kill": _kill,
-            "restart": _restart, "down": _down}[args.command](args)
+            "trace": _trace, "top": top.main, "requests": requests.main,
+            "kill": _kill, "restart": _restart,
+            "down": _down}[args.command](args)

@@ -20,13 +20,13 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, manuals, procs, qemu, stress, \
-    telemetrytest, toptest, tracetest, traffic, ui
+from . import cluster, cpio, machine, manuals, procs, qemu, requests, \
+    stress, telemetrytest, toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
     "cxl-cluster": ("up", "run", "console", "status", "trace", "top",
-                    "kill", "restart", "down"),
+                    "requests", "kill", "restart", "down"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -271,6 +271,18 @@ def command_lines():
              "--output: /no/such is no folder"),
             (("cxl-cluster", "trace", "--seconds", "-1"),
              "--seconds -1: accepts 0 and more"),
+            (("cxl-cluster", "requests", "--name", "no-such"),
+             "no cluster 'no-such' is up"),
+            (("cxl-cluster", "requests", "--grant", "1", "--deny", "2"),
+             "not allowed"),
+            (("cxl-cluster", "requests", "--deny", "1", "--length", "4K"),
+             "--length goes with --grant only"),
+            (("cxl-cluster", "requests", "--grant", "1", "--dpa", "64M"),
+             "--dpa 64M: not an address"),
+            (("cxl-cluster", "requests", "--grant", "1", "--gfam", "-1"),
+             "--gfam -1: must not"),
+            (("cxl-cluster", "requests", "--grant", "1", "--length", "x"),
+             "--length x: not a size"),
             (("cxl-cluster", "top", "--name", "no-such", "--once"),
              "no cluster 'no-such' is up"),
             (("cxl-cluster", "top", "--interval", "0"),
@@ -549,6 +561,58 @@ def _tracked():
                 yield name, text.read()
 
 
+REQUESTS = (
+    ({"kind": "capacity", "gfam": 1, "dpa": 0, "length": 0x4000000,
+      "arguments": [2, 0, 0, 0]}, "0x4000000 bytes more of BULK, of device 1"),
+    ({"kind": "capacity", "dpa": 0, "length": 0x1000,
+      "arguments": [1, 0, 0, 0]}, "0x1000 bytes more of HOT, of any device"),
+    ({"kind": "class", "gfam": 0, "dpa": 0x3000, "length": 0x1000,
+      "arguments": [1, 0, 0, 0]},
+     "0x1000 bytes at 0x3000 of device 0 to be HOT"),
+    ({"kind": "class", "gfam": 0, "dpa": 0x10000000, "length": 0x10000000,
+      "arguments": [4, 0, 0, 0]},
+     "0x10000000 bytes at 0x10000000 of device 0 to be in software mode"),
+    ({"kind": "binding", "gfam": 1, "dpa": 0, "length": 0,
+      "arguments": [1, 3, 0, 0]}, "bind LD 3 of device 1"),
+    ({"kind": "binding", "gfam": 0, "dpa": 0, "length": 0,
+      "arguments": [2, 0xffff, 0, 0]}, "unbind device 0"),
+)
+
+
+def manager_requests():
+    """Requests are told in words, and answered to the host that asked."""
+    wrong = [f"{request}: '{requests.wanted(request)}'"
+             for request, says in REQUESTS
+             if requests.wanted(request) != says]
+    found = [{**request, "request": 10 + number, "host": number % 3,
+              "state": "open"}
+             for number, (request, _says) in enumerate(REQUESTS)]
+    lines = requests.render(found).split("\n")
+    for number, (_request, says) in enumerate(REQUESTS):
+        if lines[number + 1].split(says)[1:] != \
+                [lines[number + 1][len(says):]] or \
+                lines[number + 1].split()[-3:] != \
+                [str(10 + number), str(number % 3), "open"]:
+            wrong.append(f"line {number}: {lines[number + 1]}")
+    if requests.render([]) != "no requests":
+        wrong.append("an empty list is not told")
+    given = []
+
+    def call(command, **arguments):
+        if command == "x-query-cxl-fabric-requests":
+            return found
+        given.append((command, arguments))
+        return {}
+
+    requests.answer(call, 14, "granted", dpa=4096)
+    if given != [("x-cxl-fabric-answer", {
+            "host": 1, "request": 14, "result": "granted", "dpa": 4096})]:
+        wrong.append(f"given: {given}")
+    expect(wrong, "an unknown request", "no request 99 is open",
+           lambda: requests.answer(call, 99, "denied"))
+    return wrong
+
+
 def _needs_spdx(name, text):
     # QEMU's own trace.h files, too, are one line that includes another.
     if os.path.basename(name) == "trace.h":
@@ -584,6 +648,7 @@ TESTS = (
     ("the traffic check", traffic_check),
     ("the check of pages", page_check),
     ("the journal", journal),
+    ("requests to the manager", manager_requests),
     ("command lines", command_lines),
     ("configuration", configuration),
     ("sources that the user gives", given_sources),

@@ -30,8 +30,9 @@ RESERVES = ("make", "drop", "drop all")
 COMMANDS = {1: "flush", 2: "invalidate", 3: "flush and invalidate",
             16: "acquire shared", 17: "acquire owned", 18: "release",
             19: "promote", 20: "demote", 21: "prefetch", 22: "reserve",
-            23: "unreserve", 40: "holdings", 41: "read counters",
-            48: "fence", 64: "copy out", 65: "copy in", 66: "copy across"}
+            23: "unreserve", 32: "set mode", 40: "holdings",
+            41: "read counters", 48: "fence", 64: "copy out", 65: "copy in",
+            66: "copy across", 80: "message", 81: "ask"}
 
 # Events that only the agent's thread makes; others tell a thread nothing.
 AGENT = {"eca_fault", "eca_request", "eca_request_end", "eca_post",
