@@ -394,6 +394,34 @@ static void bad_contents(Owner *o)
     bad_content(o, &leaf, "leaf segment: its geometry does not fit");
 }
 
+/* Answers to what nobody has asked, a byte at a time, and what is none. */
+static void send_answers(Owner *o)
+{
+    struct {
+        struct cxlf_wire_header h;
+        struct cxlf_wire_answer a;
+    } answer = {
+        peer_header(CXLF_WIRE_ANSWER, sizeof(struct cxlf_wire_answer)),
+        { .token = 1, .number = 1 },
+    };
+    char garbage[4096];
+
+    for (size_t i = 0; i < sizeof(answer); i++) {
+        g_assert_true(peer_send_raw(o->fd, (char *)&answer + i, 1));
+    }
+    answer.a.result = CXLF_ANSWERS;
+    g_assert_true(peer_send_raw(o->fd, &answer, sizeof(answer)));
+    answer.h.length = UINT32_MAX;
+    g_assert_true(peer_send_raw(o->fd, &answer, sizeof(answer)));
+    for (int i = 0; i < 20; i++) {
+        for (size_t n = 0; n < sizeof(garbage); n++) {
+            garbage[n] = g_test_rand_int();
+        }
+        g_assert_true(peer_send_raw(o->fd, garbage,
+                                    g_test_rand_int_range(1, 4096)));
+    }
+}
+
 /* The same hands can also do it right; and then hang up. */
 static void good_owner(Owner *o)
 {
@@ -411,6 +439,7 @@ static void good_owner(Owner *o)
     /* What is not defined yet is ignored. */
     peer_send(o->fd, CXLF_WIRE_JOIN, &(struct cxlf_wire_join) { 0 },
               sizeof(struct cxlf_wire_join), -1);
+    send_answers(o);
     g_assert_false(cxlf_has_event(o->qts, "X_CXL_FABRIC_LOST"));
     close(o->fd);
     qobject_unref(cxlf_wait_event(o->qts, "X_CXL_FABRIC_LOST"));

@@ -697,6 +697,29 @@ static void test_late(void)
     cxlf_fabric_stop(f);
 }
 
+/* More answers at once than the host reads at a time. */
+static void test_pieces(void)
+{
+    CxlfFabric *f = cxlf_fabric_start(1, "", "");
+    CxlfHost *h = f->h[0];
+    Queue q = queue_on(h, 0);
+    Events e = events_on(h);
+    uint64_t number[OPEN];
+
+    for (int i = 0; i < OPEN; i++) {
+        number[i] = ask(&q, capacity(i));
+    }
+    cxlf_freeze(qtest_pid(h->qts));
+    for (int i = 0; i < OPEN; i++) {
+        answer(f->owner, 0, number[i], i % 2 ? "denied" : "failed", "");
+    }
+    kill(qtest_pid(h->qts), SIGCONT);
+    for (int i = 0; i < OPEN; i++) {
+        expect_answer(&e, number[i], capacity(i), i % 2 ? DENIED : FAILED);
+    }
+    cxlf_fabric_stop(f);
+}
+
 /* The dead ask for nothing, and who has their number has not asked. */
 static void test_death(void)
 {
@@ -948,6 +971,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/manager/full", test_full);
     qtest_add_func("/cxlf/manager/withdraw", test_withdraw);
     qtest_add_func("/cxlf/manager/late", test_late);
+    qtest_add_func("/cxlf/manager/pieces", test_pieces);
     qtest_add_func("/cxlf/manager/death", test_death);
     qtest_add_func("/cxlf/manager/lost", test_lost);
     qtest_add_func("/cxlf/manager/policy", test_policy);
