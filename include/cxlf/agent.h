@@ -29,7 +29,10 @@ struct cxlf_agent_io {
     void *opaque;
     /* Map a page, or change its mapping. */
     void (*map)(void *opaque, uint32_t gfam, uint64_t dpa, bool writable);
-    /* Take it away; when this returns no access can reach it any more. */
+    /*
+     * Take it away: no access can reach it any more when the next step for
+     * this page begins, which removes it from the log.
+     */
     void (*zap)(void *opaque, uint32_t gfam, uint64_t dpa);
     /* Make it read-only, in the same sense. */
     void (*protect)(void *opaque, uint32_t gfam, uint64_t dpa);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "cxlf/log.h"
 #include "cxlf/protocol.h"
 #include "cxlf/topology.h"
 
@@ -207,5 +208,16 @@ void cxlf_read_counters(const struct cxlf_directory *directory, int leaf,
  */
 uint64_t cxlf_give_up(struct cxlf_directory *directory, unsigned host,
                       enum cxlf_event event, uint64_t *modified);
+
+/*
+ * cxlf_each_held: call @fn for each page that @host has by its entry, shared
+ * or owned: not for pages in transactions, which it may have lost already, and
+ * not where the entry names groups of hosts.  Entries of leaves that are not
+ * up say nothing.  Any thread; what changes meanwhile is found or not.
+ */
+typedef void cxlf_held_fn(void *opaque, uint32_t gfam, uint64_t dpa,
+                          enum cxlf_held held);
+void cxlf_each_held(const struct cxlf_directory *directory, unsigned host,
+                    cxlf_held_fn *fn, void *opaque);
 
 #endif /* CXLF_DIRECTORY_H */

@@ -12,7 +12,8 @@
  *   7:2   device
  *   47:8  page number
  *   63:48 check: of the bits below, the host and the slot's number
- * A page is found by open addressing.  docs/abi.md.
+ * A page is found by open addressing: in a row of slots for the pages of its
+ * block, or else in the one behind it.  docs/abi.md.
  *
  * One thread writes.
  *
@@ -26,13 +27,14 @@
 #include <stdint.h>
 
 #define CXLF_LOG_MAGIC      0x31474f4c464c5843ull   /* "CXLFLOG1" */
-#define CXLF_LOG_MAX        (1u << 26)              /* slots */
+#define CXLF_LOG_MIN        64                      /* slots */
+#define CXLF_LOG_MAX        (1u << 26)
 
 struct cxlf_log_header {
     uint64_t magic;
     uint32_t version;           /* CXLF_ABI_VERSION */
     uint32_t host;
-    uint64_t slots;             /* a power of two, 64 to CXLF_LOG_MAX */
+    uint64_t slots;             /* a power of two, CXLF_LOG_MIN to _MAX */
     uint8_t uuid[16];           /* of the fabric */
 };
 
@@ -56,6 +58,12 @@ struct cxlf_log_page {
     enum cxlf_held held;
 };
 
+/*
+ * cxlf_log_slots: how many slots a log needs that @pages pages always fit
+ * into; CXLF_LOG_MAX if it cannot have so many.
+ */
+uint64_t cxlf_log_slots(uint64_t pages);
+
 /* cxlf_log_size: bytes of a log with @slots slots. */
 uint64_t cxlf_log_size(uint64_t slots);
 
@@ -73,9 +81,17 @@ bool cxlf_log_attach(struct cxlf_log *log, void *memory, uint64_t size,
                      const char **why);
 
 /*
+ * cxlf_log_attach_new: the same for a log that was just made, by whom it is
+ * made for: does not look at the slots, which would cost memory for each.
+ */
+bool cxlf_log_attach_new(struct cxlf_log *log, void *memory, uint64_t size,
+                         uint32_t host, const uint8_t uuid[16],
+                         const char **why);
+
+/*
  * cxlf_log_hold: note that a page will be mapped; @held says how.
- * Returns false when the log is full (three quarters of its slots): evict
- * another page first.
+ * Returns false when the log is full (three quarters of its slots, or all
+ * that this page can have): evict another page first.
  */
 bool cxlf_log_hold(struct cxlf_log *log, uint32_t gfam, uint64_t dpa,
                    enum cxlf_held held);
@@ -94,5 +110,19 @@ enum cxlf_held cxlf_log_get(const struct cxlf_log *log, uint32_t gfam,
  */
 bool cxlf_log_next(const struct cxlf_log *log, uint64_t *cursor,
                    struct cxlf_log_page *page, uint64_t *bad);
+
+enum cxlf_log_slot {
+    CXLF_LOG_EMPTY,
+    CXLF_LOG_PAGE,
+    CXLF_LOG_BAD,               /* no writer wrote that */
+};
+
+/*
+ * cxlf_log_read: what @word, in slot number @slot of the log of @host, says;
+ * a page goes to *@page.  Which pages a fabric has is for the caller to
+ * check.  For who reads a log without mapping it.  Any thread.
+ */
+enum cxlf_log_slot cxlf_log_read(uint32_t host, uint64_t slot, uint64_t word,
+                                 struct cxlf_log_page *page);
 
 #endif /* CXLF_LOG_H */

@@ -8,7 +8,7 @@
 #include "cxlf/agent.h"
 #include "cxlf/leaf.h"
 
-enum { HOSTS = 3, SLOTS = 256 };
+enum { HOSTS = 3, SLOTS = 256, ROW = SLOTS / 64 };
 
 typedef struct Agents {
     Fixture f;
@@ -171,6 +171,7 @@ static void test_epochs(void)
 static void test_log(void)
 {
     enum { PAGES = 300 };
+    unsigned in_row[ROW] = { 0 };   /* pages, by their place in a row */
     uint8_t held[PAGES] = { 0 };
     struct cxlf_log *log = &agents.log[1], again;
     unsigned pages = 0, full = 0;
@@ -185,13 +186,16 @@ static void test_log(void)
         if (how == CXLF_HELD_NOT) {
             cxlf_log_drop(log, n % 8, dpa);
             pages -= held[n] != 0;
+            in_row[n * 7 % ROW] -= held[n] != 0;
             held[n] = 0;
         } else if (cxlf_log_hold(log, n % 8, dpa, how)) {
             pages += held[n] == 0;
+            in_row[n * 7 % ROW] += held[n] == 0;
             held[n] = how;
         } else {
             g_assert_cmpuint(held[n], ==, 0);
-            g_assert_cmpuint(pages, ==, SLOTS / 4 * 3);
+            g_assert_true(pages == SLOTS / 4 * 3 ||
+                          in_row[n * 7 % ROW] == SLOTS / ROW);
             full++;
         }
         g_assert_cmpint(cxlf_log_get(log, n % 8, dpa), ==, held[n]);
@@ -232,6 +236,172 @@ static void test_log(void)
             break;
         }
     }
+    teardown();
+}
+
+/* As many slots as pages need; pages of a block have theirs in a row. */
+static void test_rows(void)
+{
+    enum { BIG = 65536, BLOCK = 512, BLOCKS = BIG / BLOCK / 4 * 3 };
+    g_autofree void *memory = g_malloc0(cxlf_log_size(BIG));
+    uint64_t cursor = 0, last = 0, rows = 0, bad = 0;
+    struct cxlf_log_page p;
+    struct cxlf_log log;
+    const char *why;
+
+    g_assert_cmpuint(cxlf_log_slots(0), ==, CXLF_LOG_MIN);
+    g_assert_cmpuint(cxlf_log_slots(48), ==, 64);
+    g_assert_cmpuint(cxlf_log_slots(49), ==, 128);
+    g_assert_cmpuint(cxlf_log_slots(BLOCKS * BLOCK), ==, BIG);
+    g_assert_cmpuint(cxlf_log_slots(BLOCKS * BLOCK + 1), ==, 2 * BIG);
+    g_assert_cmpuint(cxlf_log_slots(UINT64_MAX), ==, CXLF_LOG_MAX);
+
+    cxlf_log_format(memory, BIG, 0, fixture_uuid);
+    g_assert_true(cxlf_log_attach_new(&log, memory, cxlf_log_size(BIG), 0,
+                                      fixture_uuid, &why));
+    /* Every page for which it was made has a place, whichever they are. */
+    for (uint64_t i = 0; i < BLOCKS * BLOCK; i++) {
+        g_assert_true(cxlf_log_hold(&log, i / BLOCK % 8,
+                                    (i + (1 << 20)) * CXLF_PAGE,
+                                    CXLF_HELD_OWNED));
+    }
+    g_assert_false(cxlf_log_hold(&log, 0, 0, CXLF_HELD_OWNED));
+    while (cxlf_log_next(&log, &cursor, &p, &bad)) {
+        rows += p.dpa != last + CXLF_PAGE || cursor % BLOCK == 1;
+        last = p.dpa;
+    }
+    g_assert_cmpuint(rows, ==, BLOCKS);
+    g_assert_cmpuint(bad, ==, 0);
+    for (uint64_t i = 0; i < BLOCKS * BLOCK; i++) {
+        cxlf_log_drop(&log, i / BLOCK % 8, (i + (1 << 20)) * CXLF_PAGE);
+    }
+    /* Nothing is left that would make searches long. */
+    g_assert_cmpuint(log.pages, ==, 0);
+    g_assert_cmpuint(log.removed, ==, 0);
+}
+
+/* What one word says, whoever wrote it. */
+static void test_words(void)
+{
+    struct cxlf_log *log = &agents.log[1];
+    struct cxlf_log_page p;
+    uint64_t word, at = 0;
+
+    setup(fixture_topology(HOSTS, 1, 1, 1));
+    g_assert_true(cxlf_log_hold(log, 3, 0x5000, CXLF_HELD_SHARED));
+    while (!log->slot[at]) {
+        at++;
+    }
+    word = log->slot[at];
+    g_assert_cmpint(cxlf_log_read(1, at, 0, &p), ==, CXLF_LOG_EMPTY);
+    g_assert_cmpint(cxlf_log_read(1, at, UINT64_MAX, &p), ==,
+                    CXLF_LOG_EMPTY);
+    g_assert_cmpint(cxlf_log_read(1, at, word, &p), ==, CXLF_LOG_PAGE);
+    g_assert_cmpuint(p.gfam, ==, 3);
+    g_assert_cmpuint(p.dpa, ==, 0x5000);
+    g_assert_cmpint(p.held, ==, CXLF_HELD_SHARED);
+    g_assert_cmpint(cxlf_log_read(2, at, word, &p), ==, CXLF_LOG_BAD);
+    g_assert_cmpint(cxlf_log_read(1, at + 1, word, &p), ==, CXLF_LOG_BAD);
+    for (int bit = 0; bit < 64; bit++) {
+        g_assert_cmpint(cxlf_log_read(1, at, word ^ 1ull << bit, &p), ==,
+                        CXLF_LOG_BAD);
+    }
+    teardown();
+}
+
+/* A page leaves the log after it was zapped, and before others are told. */
+static void test_order(void)
+{
+    struct cxlf_snoop s = { .dpa = 0x1000 };
+    struct cxlf_request own = { .dpa = 0x1000, .event = CXLF_OWN };
+    struct cxlf_request evict = {
+        .dpa = 0x1000, .event = CXLF_EVICT, .phase = CXLF_ZAP,
+    };
+    struct cxlf_log *log = &agents.log[0];
+
+    setup(fixture_topology(HOSTS, 1, 1, 1));
+    g_assert_cmpint(request(0, 0x1000, CXLF_OWN), ==, CXLF_DONE);
+    own.event = CXLF_LOAD;
+    while (cxlf_request_step(&agents.agent[1], &own) == CXLF_MORE) {
+        continue;
+    }
+    g_assert_cmpint(cxlf_snoop_step(&agents.agent[0], &s), ==, CXLF_MORE);
+    g_assert_cmpuint(mapped(0, 0x1000), ==, 1);
+    g_assert_cmpint(cxlf_log_get(log, 0, 0x1000), ==, CXLF_HELD_OWNED);
+    while (cxlf_snoop_step(&agents.agent[0], &s) == CXLF_MORE) {
+        continue;
+    }
+    g_assert_cmpint(cxlf_log_get(log, 0, 0x1000), ==, CXLF_HELD_SHARED);
+
+    g_assert_cmpint(request(1, 0x1000, CXLF_EVICT), ==, CXLF_DONE);
+    g_assert_cmpint(request(0, 0x1000, CXLF_OWN), ==, CXLF_DONE);
+    own = (struct cxlf_request) { .dpa = 0x1000, .event = CXLF_OWN };
+    while (cxlf_request_step(&agents.agent[1], &own) == CXLF_MORE) {
+        continue;
+    }
+    s = (struct cxlf_snoop) { .dpa = 0x1000 };
+    g_assert_cmpint(cxlf_snoop_step(&agents.agent[0], &s), ==, CXLF_MORE);
+    g_assert_cmpuint(mapped(0, 0x1000), ==, 0);
+    g_assert_cmpint(cxlf_log_get(log, 0, 0x1000), ==, CXLF_HELD_OWNED);
+    expect_page(0x1000, CXLF_E_E, 1);
+    while (cxlf_snoop_step(&agents.agent[0], &s) == CXLF_MORE) {
+        continue;
+    }
+    g_assert_cmpint(cxlf_log_get(log, 0, 0x1000), ==, CXLF_HELD_NOT);
+
+    g_assert_cmpint(request(1, 0x1000, CXLF_OWN), ==, CXLF_DONE);
+    g_assert_cmpint(cxlf_request_step(&agents.agent[1], &evict), ==,
+                    CXLF_MORE);
+    g_assert_cmpint(cxlf_log_get(&agents.log[1], 0, 0x1000), ==,
+                    CXLF_HELD_OWNED);
+    while (cxlf_request_step(&agents.agent[1], &evict) == CXLF_MORE) {
+        continue;
+    }
+    g_assert_cmpint(cxlf_log_get(&agents.log[1], 0, 0x1000), ==,
+                    CXLF_HELD_NOT);
+    expect_page(0x1000, CXLF_I, 0);
+    teardown();
+}
+
+static void sum_held(void *opaque, uint32_t gfam, uint64_t dpa,
+                     enum cxlf_held held)
+{
+    GString *text = opaque;
+
+    g_string_append_printf(text, "%u:0x%" G_GINT64_MODIFIER "x %d, ", gfam,
+                           dpa, held);
+}
+
+static void expect_held(unsigned host, const char *want)
+{
+    g_autoptr(GString) text = g_string_new("");
+
+    cxlf_each_held(&agents.f.directory, host, sum_held, text);
+    g_assert_cmpstr(text->str, ==, want);
+}
+
+/* The directory's side: stable entries of leaves that are up. */
+static void test_each_held(void)
+{
+    struct cxlf_request own = { .dpa = 0x3000, .event = CXLF_OWN };
+    struct cxlf_directory *d = &agents.f.directory;
+
+    setup(fixture_topology(HOSTS, 1, 1, 1));
+    expect_held(0, "");
+    g_assert_cmpint(request(0, 0x1000, CXLF_OWN), ==, CXLF_DONE);
+    g_assert_cmpint(request(0, CXLF_CAPACITY_UNIT, CXLF_LOAD), ==, CXLF_DONE);
+    g_assert_cmpint(request(0, 0x3000, CXLF_OWN), ==, CXLF_DONE);
+    expect_held(0, "0:0x1000 2, 0:0x3000 2, 0:0x10000000 1, ");
+    expect_held(1, "");
+    /* Wanted by another host: this one may have zapped it already. */
+    while (cxlf_request_step(&agents.agent[1], &own) == CXLF_MORE) {
+        continue;
+    }
+    expect_held(0, "0:0x1000 2, 0:0x10000000 1, ");
+    handle_mail();
+    expect_held(1, "0:0x3000 2, ");
+    cxlf_leaf_set(d, 0, CXLF_LEAF_DOWN);
+    expect_held(0, "");
     teardown();
 }
 
@@ -481,6 +651,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/leaf/epochs", test_epochs);
     g_test_add_func("/leaf/log", test_log);
+    g_test_add_func("/leaf/log-rows", test_rows);
+    g_test_add_func("/leaf/log-words", test_words);
+    g_test_add_func("/leaf/log-order", test_order);
+    g_test_add_func("/leaf/each-held", test_each_held);
     g_test_add_func("/leaf/return", test_return);
     g_test_add_func("/leaf/conflict", test_conflict);
     g_test_add_func("/leaf/loss", test_loss);

@@ -181,6 +181,22 @@ static bool is_gone(const struct cxlf_agent *a, const struct cxlf_request *r)
            cxlf_relation(page, a->host, hosts_of(a)) == CXLF_STRANGER;
 }
 
+/* A page has been zapped, before others are told. */
+static void forget(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
+{
+    if (a->log) {
+        cxlf_log_drop(a->log, gfam, dpa);
+    }
+}
+
+/* A page has been made read-only, before others are told. */
+static void lower(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
+{
+    if (a->log && cxlf_log_get(a->log, gfam, dpa) != CXLF_HELD_NOT) {
+        cxlf_log_hold(a->log, gfam, dpa, CXLF_HELD_SHARED);
+    }
+}
+
 static enum cxlf_progress ask(const struct cxlf_agent *a,
                               struct cxlf_request *r)
 {
@@ -188,6 +204,9 @@ static enum cxlf_progress ask(const struct cxlf_agent *a,
     struct cxlf_move m;
     enum cxlf_progress progress;
 
+    if (event == CXLF_EVICT) {
+        forget(a, r->gfam, r->dpa);
+    }
     if (event == CXLF_EVICT && is_gone(a, r)) {
         return CXLF_DONE;
     }
@@ -288,14 +307,6 @@ static enum cxlf_progress install(const struct cxlf_agent *a,
     return CXLF_DONE;
 }
 
-static void zap(const struct cxlf_agent *a, uint32_t gfam, uint64_t dpa)
-{
-    a->io->zap(a->io->opaque, gfam, dpa);
-    if (a->log) {
-        cxlf_log_drop(a->log, gfam, dpa);
-    }
-}
-
 /* Whether this host's demotion is still on; else it begins again. */
 static enum cxlf_progress check_demotion(const struct cxlf_agent *a,
                                          struct cxlf_request *r)
@@ -393,7 +404,7 @@ enum cxlf_progress cxlf_request_step(const struct cxlf_agent *a,
     case CXLF_INSTALL:
         return install(a, r);
     case CXLF_ZAP:
-        zap(a, r->gfam, r->dpa);
+        a->io->zap(a->io->opaque, r->gfam, r->dpa);
         r->phase = CXLF_ASK;
         return CXLF_MORE;
     case CXLF_QUIESCE:
@@ -433,13 +444,9 @@ static enum cxlf_progress look(const struct cxlf_agent *a,
     }
     if (page.state == CXLF_E_S) {
         a->io->protect(a->io->opaque, s->gfam, s->dpa);
-        if (a->log && cxlf_log_get(a->log, s->gfam, s->dpa) !=
-                      CXLF_HELD_NOT) {
-            cxlf_log_hold(a->log, s->gfam, s->dpa, CXLF_HELD_SHARED);
-        }
         s->event = CXLF_RSP_S;
     } else {
-        zap(a, s->gfam, s->dpa);
+        a->io->zap(a->io->opaque, s->gfam, s->dpa);
         s->event = CXLF_RSP_I;
     }
     s->phase = CXLF_ANSWER;
@@ -450,9 +457,14 @@ static enum cxlf_progress answer(const struct cxlf_agent *a,
                                  struct cxlf_snoop *s)
 {
     struct cxlf_move m;
-    enum cxlf_progress progress = raise_event(a, s->gfam, s->dpa, s->event,
-                                              &m);
+    enum cxlf_progress progress;
 
+    if (s->event == CXLF_RSP_S) {
+        lower(a, s->gfam, s->dpa);
+    } else {
+        forget(a, s->gfam, s->dpa);
+    }
+    progress = raise_event(a, s->gfam, s->dpa, s->event, &m);
     if (progress == CXLF_WAIT) {
         /* The leaf is gone, and the transaction with it. */
         return CXLF_DONE;

@@ -10,7 +10,7 @@
 
 #define REMOVED     UINT64_MAX
 #define LOW         ((1ull << 48) - 1)
-#define MIN_SLOTS   64
+#define MAX_ROW     512
 
 static uint64_t mix(uint64_t x)
 {
@@ -21,22 +21,43 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 32;
 }
 
+/*
+ * Pages of a block of 2 MiB have slots in a row, since they are mapped
+ * together; a block that finds its slots taken goes on to the next row.  A
+ * small log has shorter rows.
+ */
+static uint64_t row_of(const struct cxlf_log *log)
+{
+    uint64_t row = log->slots / CXLF_LOG_MIN;
+
+    return row < MAX_ROW ? row : MAX_ROW;
+}
+
+/* Where the search for a page begins. */
+static uint64_t first_slot(const struct cxlf_log *log, uint64_t key)
+{
+    uint64_t row = row_of(log), page = key >> 8;
+    uint64_t block = (page / row) << 8 | (key & 0xff);
+
+    return (mix(block) * row + page % row) & (log->slots - 1);
+}
+
 /* Device and page number: what a slot is found by. */
 static uint64_t key_of(uint32_t gfam, uint64_t dpa)
 {
     return (dpa / CXLF_PAGE) << 8 | (uint64_t)gfam << 2;
 }
 
-static uint64_t encode(const struct cxlf_log *log, uint64_t slot,
-                       uint64_t key, enum cxlf_held held)
+static uint64_t encode(uint32_t host, uint64_t slot, uint64_t key,
+                       enum cxlf_held held)
 {
     uint64_t low = key | held;
-    uint64_t check = mix(low ^ mix(slot << 16 | log->host)) >> 48;
+    uint64_t check = mix(low ^ mix(slot << 16 | host)) >> 48;
 
     return check << 48 | low;
 }
 
-static bool decode(const struct cxlf_log *log, uint64_t slot, uint64_t word,
+static bool decode(uint32_t host, uint64_t slot, uint64_t word,
                    struct cxlf_log_page *page)
 {
     uint64_t low = word & LOW;
@@ -46,7 +67,26 @@ static bool decode(const struct cxlf_log *log, uint64_t slot, uint64_t word,
     page->dpa = (low >> 8) * CXLF_PAGE;
     return (page->held == CXLF_HELD_SHARED ||
             page->held == CXLF_HELD_OWNED) && page->gfam < CXLF_MAX_GFAMS &&
-           word == encode(log, slot, low & ~3ull, page->held);
+           word == encode(host, slot, low & ~3ull, page->held);
+}
+
+enum cxlf_log_slot cxlf_log_read(uint32_t host, uint64_t slot, uint64_t word,
+                                 struct cxlf_log_page *page)
+{
+    if (word == 0 || word == REMOVED) {
+        return CXLF_LOG_EMPTY;
+    }
+    return decode(host, slot, word, page) ? CXLF_LOG_PAGE : CXLF_LOG_BAD;
+}
+
+uint64_t cxlf_log_slots(uint64_t pages)
+{
+    uint64_t slots = CXLF_LOG_MIN;
+
+    while (slots < CXLF_LOG_MAX && slots / 4 * 3 < pages) {
+        slots *= 2;
+    }
+    return slots;
 }
 
 uint64_t cxlf_log_size(uint64_t slots)
@@ -81,16 +121,16 @@ static const char *check(const struct cxlf_log_header *h, uint64_t size,
     if (memcmp(h->uuid, uuid, 16)) {
         return "ownership log: belongs to another fabric";
     }
-    if (h->slots < MIN_SLOTS || h->slots > CXLF_LOG_MAX ||
+    if (h->slots < CXLF_LOG_MIN || h->slots > CXLF_LOG_MAX ||
         h->slots & (h->slots - 1) || size < cxlf_log_size(h->slots)) {
         return "ownership log: its number of slots does not fit its size";
     }
     return NULL;
 }
 
-bool cxlf_log_attach(struct cxlf_log *log, void *memory, uint64_t size,
-                     uint32_t host, const uint8_t uuid[16],
-                     const char **why)
+bool cxlf_log_attach_new(struct cxlf_log *log, void *memory, uint64_t size,
+                         uint32_t host, const uint8_t uuid[16],
+                         const char **why)
 {
     struct cxlf_log_header h;
 
@@ -107,11 +147,21 @@ bool cxlf_log_attach(struct cxlf_log *log, void *memory, uint64_t size,
         .slot = (void *)((char *)memory + CXLF_PAGE), .slots = h.slots,
         .host = host,
     };
+    return true;
+}
+
+bool cxlf_log_attach(struct cxlf_log *log, void *memory, uint64_t size,
+                     uint32_t host, const uint8_t uuid[16],
+                     const char **why)
+{
+    if (!cxlf_log_attach_new(log, memory, size, host, uuid, why)) {
+        return false;
+    }
     for (uint64_t i = 0; i < log->slots; i++) {
         uint64_t word = __atomic_load_n(&log->slot[i], __ATOMIC_RELAXED);
         struct cxlf_log_page page;
 
-        log->pages += decode(log, i, word, &page);
+        log->pages += decode(host, i, word, &page);
         log->removed += word == REMOVED;
     }
     return true;
@@ -123,10 +173,11 @@ bool cxlf_log_attach(struct cxlf_log *log, void *memory, uint64_t size,
  */
 static uint64_t find(const struct cxlf_log *log, uint64_t key, bool *there)
 {
-    uint64_t free = log->slots, at = mix(key) & (log->slots - 1);
+    uint64_t free = log->slots, at = first_slot(log, key);
+    uint64_t row = row_of(log);
 
     *there = false;
-    for (uint64_t n = 0; n < log->slots; n++) {
+    for (uint64_t n = 0; n < log->slots; n += row) {
         uint64_t word = log->slot[at];
         struct cxlf_log_page page;
 
@@ -136,11 +187,11 @@ static uint64_t find(const struct cxlf_log *log, uint64_t key, bool *there)
         if (word == REMOVED) {
             free = free < log->slots ? free : at;
         } else if ((word & LOW & ~3ull) == key &&
-                   decode(log, at, word, &page)) {
+                   decode(log->host, at, word, &page)) {
             *there = true;
             return at;
         }
-        at = (at + 1) & (log->slots - 1);
+        at = (at + row) & (log->slots - 1);
     }
     return free;
 }
@@ -164,7 +215,7 @@ bool cxlf_log_hold(struct cxlf_log *log, uint32_t gfam, uint64_t dpa,
         log->removed -= log->slot[slot] == REMOVED;
         log->pages++;
     }
-    put(log, slot, encode(log, slot, key, held));
+    put(log, slot, encode(log->host, slot, key, held));
     return true;
 }
 
@@ -174,12 +225,12 @@ bool cxlf_log_hold(struct cxlf_log *log, uint32_t gfam, uint64_t dpa,
  */
 static void tidy(struct cxlf_log *log, uint64_t slot)
 {
-    uint64_t mask = log->slots - 1;
+    uint64_t mask = log->slots - 1, row = row_of(log);
 
-    if (log->slot[(slot + 1) & mask] != 0) {
+    if (log->slot[(slot + row) & mask] != 0) {
         return;
     }
-    for (; log->slot[slot] == REMOVED; slot = (slot - 1) & mask) {
+    for (; log->slot[slot] == REMOVED; slot = (slot - row) & mask) {
         put(log, slot, 0);
         log->removed--;
     }
@@ -214,14 +265,16 @@ bool cxlf_log_next(const struct cxlf_log *log, uint64_t *cursor,
         uint64_t slot = (*cursor)++;
         uint64_t word = __atomic_load_n(&log->slot[slot], __ATOMIC_ACQUIRE);
 
-        if (word == 0 || word == REMOVED) {
-            continue;
-        }
-        if (decode(log, slot, word, page)) {
+        switch (cxlf_log_read(log->host, slot, word, page)) {
+        case CXLF_LOG_PAGE:
             return true;
-        }
-        if (bad) {
-            (*bad)++;
+        case CXLF_LOG_BAD:
+            if (bad) {
+                (*bad)++;
+            }
+            break;
+        default:
+            break;
         }
     }
     return false;

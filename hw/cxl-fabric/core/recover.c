@@ -114,6 +114,68 @@ static void give_up_shard(const struct cxlf_directory *d,
     }
 }
 
+struct visit {
+    const struct cxlf_directory *d;
+    unsigned host;
+    cxlf_held_fn *fn;
+    void *opaque;
+};
+
+static void visit_page(const struct visit *v, struct cxlf_shard *s,
+                       uint32_t index)
+{
+    struct cxlf_entry entry = cxlf_entry_load(&s->entries[index]);
+    struct cxlf_home home = { .leaf = s->leaf, .shard = s->shard };
+    struct cxlf_line page;
+    uint32_t gfam;
+    uint64_t dpa;
+
+    if (cxlf_entry_decode(s, entry, &page) != CXLF_SLOT_UNIT ||
+        (page.state != CXLF_S && page.state != CXLF_E) ||
+        cxlf_set_encoding(page.holders) == CXLF_COARSE ||
+        !cxlf_set_has(page.holders, v->host, s->hosts)) {
+        return;
+    }
+    home.unit = CXLF_WORD_TAG(entry.word) - 1;
+    if (cxlf_topology_unit(&v->d->topology, CXLF_PAGE_UNIT, &home, &gfam,
+                           &dpa)) {
+        v->fn(v->opaque, gfam, dpa, page.state == CXLF_E ? CXLF_HELD_OWNED :
+                                    CXLF_HELD_SHARED);
+    }
+}
+
+static void visit_shard(const struct visit *v, struct cxlf_shard *s)
+{
+    for (uint64_t w = 0; w < v->d->touched_words[s->kind]; w++) {
+        uint64_t word = __atomic_load_n(&s->touched[w], __ATOMIC_SEQ_CST);
+
+        for (; word; word &= word - 1) {
+            uint64_t touched = w * 64 + __builtin_ctzll(word);
+            uint64_t first = touched * CXLF_TOUCHED_ENTRIES;
+
+            for (uint64_t i = first; i < first + CXLF_TOUCHED_ENTRIES &&
+                 i < v->d->entries[s->kind]; i++) {
+                visit_page(v, s, i);
+            }
+        }
+    }
+}
+
+void cxlf_each_held(const struct cxlf_directory *d, unsigned host,
+                    cxlf_held_fn *fn, void *opaque)
+{
+    const struct visit v = { d, host, fn, opaque };
+
+    for (uint32_t leaf = 0; leaf < d->topology.leaves; leaf++) {
+        for (uint32_t i = 0; i < d->topology.shards &&
+             cxlf_leaf_get(d, leaf) == CXLF_LEAF_UP; i++) {
+            struct cxlf_shard s = cxlf_shard_at(d, CXLF_PAGE_UNIT, leaf, i);
+
+            visit_shard(&v, &s);
+        }
+    }
+}
+
 /* Accesses that a dead host was inside of are over. */
 static void clear_inside(struct cxlf_directory *d, unsigned host,
                          uint32_t leaf)
