@@ -138,6 +138,7 @@ void cxl_fabric_drop_segments(CXLFabric *f)
             *s = (CXLFabricSegment) { .fd = -1 };
         }
     }
+    cxl_fabric_drop_logs(f);
     f->table = NULL;
 }
 

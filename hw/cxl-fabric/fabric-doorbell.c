@@ -42,8 +42,8 @@ void cxl_fabric_init_doorbells(CXLFabric *f)
 {
     uint32_t hosts = f->directory.topology.hosts;
 
-    /* Of a peer an owner has its socket and its pidfd as well. */
-    raise_limit((uint64_t)hosts * (f->kind == CXL_FABRIC_OWNER ? 3 : 1));
+    /* Of a peer an owner has its socket, its pidfd and its log as well. */
+    raise_limit((uint64_t)hosts * (f->kind == CXL_FABRIC_OWNER ? 4 : 1));
     f->doorbell = g_new(int, hosts);
     memset(f->doorbell, 0xff, hosts * sizeof(int));
 }

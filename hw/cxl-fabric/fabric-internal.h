@@ -14,6 +14,7 @@
 #include "qemu/thread.h"
 #include "system/hostmem.h"
 #include "hw/cxlf/fabric.h"
+#include "cxlf/log.h"
 #include "cxlf/topology-fdt.h"
 #include "cxlf/wire.h"
 
@@ -49,6 +50,13 @@ typedef struct CXLFabricEmitted {
     uint64_t left_out;              /* since the last one */
 } CXLFabricEmitted;
 
+/* The last log that was made for a host number. */
+typedef struct CXLFabricHostLog {
+    int fd;                         /* -1: none yet */
+    uint64_t size;
+    uint64_t unlogged;              /* found when it died; atomically */
+} CXLFabricHostLog;
+
 /* What the reaper has recovered from a dead host. */
 typedef struct CXLFabricRecovered {
     uint64_t units, modified, poisoned;
@@ -66,6 +74,7 @@ struct CXLFabric {
     uint32_t grain, line_entries, ways;
     uint32_t precise_pages;
     bool has_precise_pages;
+    uint32_t log_slots;
     uint64_t hot, bulk;
     bool has_bulk;
     bool has_bulk_mode;
@@ -96,6 +105,15 @@ struct CXLFabric {
     GArray *poison;                 /* units; fabric-poison.c */
     GArray *poison_found;           /* the reaper's own */
     CXLFabricSegment segment[CXLF_KINDS][CXL_FABRIC_SEGMENTS];
+
+    /*
+     * Ownership logs: fabric-log.c.  That of this process's host is mapped;
+     * in a member its segment is that of CXLF_KIND_LOG.
+     */
+    struct cxlf_log log;
+    void *log_map;                  /* NULL: no host */
+    uint64_t log_size;
+    CXLFabricHostLog *host_log;     /* owner: of each host number */
 
     /* Under the BQL. */
     int self;                       /* host number; -1: none */
@@ -172,6 +190,16 @@ typedef enum CXLFabricBulkBegun {
 CXLFabricBulkBegun cxl_fabric_begin_bulk_change(CXLFabric *f, uint32_t which,
                                                 bool software, Error **errp);
 CxlFabricBulkModeList *cxl_fabric_list_bulk_modes(CXLFabric *f);
+
+/* fabric-log.c: ownership logs */
+void cxl_fabric_init_logs(CXLFabric *f);
+void cxl_fabric_drop_logs(CXLFabric *f);
+int cxl_fabric_new_log(CXLFabric *f, Error **errp);
+void cxl_fabric_set_log(CXLFabric *f, int host, int fd);
+void cxl_fabric_drop_log(CXLFabric *f, int host);
+bool cxl_fabric_map_log(CXLFabric *f, Error **errp);
+void cxl_fabric_unmap_log(CXLFabric *f);
+uint64_t cxl_fabric_check_log(CXLFabric *f, int host);
 
 /* fabric-owner.c */
 bool cxl_fabric_listen(CXLFabric *f, Error **errp);

@@ -96,7 +96,7 @@ static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
         error_setg(errp, "%s", why);
         return false;
     }
-    if (w.host >= t->hosts || w.segments != 1 + t->leaves + t->gfams ||
+    if (w.host >= t->hosts || w.segments != 2 + t->leaves + t->gfams ||
         w.doorbells != t->hosts) {
         error_setg(errp, "WELCOME does not fit the topology");
         return false;
@@ -105,6 +105,14 @@ static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
     f->self = w.host;
     *segments = w.segments;
     return true;
+}
+
+/* How many slots a log has is the owner's to say; its header is checked. */
+static bool is_right_size(CXLFabric *f, const struct cxlf_wire_segment *w)
+{
+    return w->kind == CXLF_KIND_LOG ?
+           w->size <= cxlf_log_size(CXLF_LOG_MAX) :
+           w->size == cxl_fabric_segment_size(f, w->kind, w->index);
 }
 
 static bool receive_segment(CXLFabric *f, Error **errp)
@@ -127,7 +135,7 @@ static bool receive_segment(CXLFabric *f, Error **errp)
                (w.kind == CXLF_KIND_GFAM && w.index >= t->gfams) ||
                f->segment[w.kind][w.index].fd >= 0) {
         error_setg(errp, "SEGMENT came twice, or names none of this fabric");
-    } else if (w.size != cxl_fabric_segment_size(f, w.kind, w.index) ||
+    } else if (!is_right_size(f, &w) ||
                fstat(m.fd[0], &st) < 0 || st.st_size < w.size) {
         error_setg(errp, "SEGMENT: kind %u, number %u has a wrong size",
                    w.kind, w.index);
@@ -241,7 +249,7 @@ static bool adopt_segments(CXLFabric *f, Error **errp)
             return false;
         }
     }
-    return true;
+    return cxl_fabric_map_log(f, errp);
 }
 
 /* One answer of the owner's; what is none is dropped. */

@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qom/object_interfaces.h"
+#include "qemu/host-utils.h"
 #include "qemu/units.h"
 #include "system/system.h"
 #include "compat.h"
@@ -121,6 +122,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
 
     if (!extra && f->has_on_death) {
         extra = "on-death";     /* a topology does not say it */
+    }
+    if (!extra && f->log_slots) {
+        extra = "log-slots";
     }
     if (!extra && f->has_precise_pages) {
         extra = "precise-pages";
@@ -274,6 +278,9 @@ static CXLFabricNumber numbers[] = {
     { "line-entries", offsetof(CXLFabric, line_entries), 1u << 30,
       "Directory entries for lines of each shard; without it one for each "
       "line of HOT (owner only)" },
+    { "log-slots", offsetof(CXLFabric, log_slots), CXLF_LOG_MAX,
+      "Slots of each ownership log; without it as many as all pages need "
+      "(owner only)" },
     { "ways", offsetof(CXLFabric, ways), CXLF_MAX_WAYS,
       "Entries of a set of a finite directory (owner only)" },
 };
@@ -300,6 +307,12 @@ static void set_number(Object *obj, Visitor *v, const char *name,
     }
     if (value < 1 || value > n->max) {
         error_setg(errp, "'%s' must be 1 to %u", name, n->max);
+        return;
+    }
+    if (field == &CXL_FABRIC(obj)->log_slots &&
+        (value < CXLF_LOG_MIN || !is_power_of_2(value))) {
+        error_setg(errp, "'%s' must be a power of two from %u to %u", name,
+                   CXLF_LOG_MIN, n->max);
         return;
     }
     *field = value;

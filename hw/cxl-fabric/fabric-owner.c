@@ -216,17 +216,23 @@ static void refuse(CXLFabricPeer *p, const char *why)
     cxl_fabric_send(p->sioc, CXLF_WIRE_REFUSE, &iov, 1, NULL, 0, NULL);
 }
 
+static bool send_memory(CXLFabricPeer *p, uint32_t kind, uint32_t index,
+                        uint64_t size, int fd, Error **errp)
+{
+    struct cxlf_wire_segment segment = {
+        .kind = kind, .index = index, .size = size,
+    };
+    struct iovec iov = { .iov_base = &segment, .iov_len = sizeof(segment) };
+
+    return cxl_fabric_send(p->sioc, CXLF_WIRE_SEGMENT, &iov, 1, &fd, 1, errp);
+}
+
 static bool send_segment(CXLFabricPeer *p, uint32_t kind, uint32_t index,
                          Error **errp)
 {
     CXLFabricSegment *s = &p->fabric->segment[kind][index];
-    struct cxlf_wire_segment segment = {
-        .kind = kind, .index = index, .size = s->size,
-    };
-    struct iovec iov = { .iov_base = &segment, .iov_len = sizeof(segment) };
 
-    return cxl_fabric_send(p->sioc, CXLF_WIRE_SEGMENT, &iov, 1, &s->fd, 1,
-                           errp);
+    return send_memory(p, kind, index, s->size, s->fd, errp);
 }
 
 static bool send_doorbells(CXLFabricPeer *p, Error **errp)
@@ -251,10 +257,11 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
 {
     CXLFabric *f = p->fabric;
     const struct cxlf_topology *t = &f->directory.topology;
+    const CXLFabricHostLog *log = &f->host_log[p->host];
     g_autofree uint8_t *blob = g_malloc(CXLF_WIRE_BLOB_MAX);
     struct cxlf_wire_welcome w = {
         .host = p->host,
-        .segments = 1 + t->leaves + t->gfams,
+        .segments = 2 + t->leaves + t->gfams,
         .blob = cxlf_topology_write(t, blob, CXLF_WIRE_BLOB_MAX),
         .doorbells = t->hosts,
     };
@@ -274,7 +281,8 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     for (uint32_t i = 0; ok && i < t->gfams; i++) {
         ok = send_segment(p, CXLF_KIND_GFAM, i, errp);
     }
-    return ok && send_doorbells(p, errp);
+    return ok && send_memory(p, CXLF_KIND_LOG, 0, log->size, log->fd, errp) &&
+           send_doorbells(p, errp);
 }
 
 static bool give_number(CXLFabricPeer *p, int want)
@@ -299,7 +307,9 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
     CXLFabric *f = p->fabric;
     struct cxlf_wire_join join;
     struct cxlf_topology theirs;
+    Error *err = NULL;
     const void *blob;
+    int log;
 
     if (p->ward) {
         *why = "JOIN: this connection has joined already";
@@ -324,12 +334,20 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
         *why = "JOIN: 'host' is beyond the topology's hosts";
         return false;
     }
+    log = cxl_fabric_new_log(f, &err);
+    if (log < 0) {
+        warn_reportf_err(err, "cxl-fabric '%s': ", cxl_fabric_id(f));
+        *why = "JOIN: the owner cannot make the ownership log";
+        return false;
+    }
     if (!give_number(p, join.host)) {
+        close(log);
         *why = join.host < 0 ?
             "JOIN: every host number is taken; raise the owner's 'hosts'" :
             "JOIN: the wished 'host' number is taken";
         return false;
     }
+    cxl_fabric_set_log(f, p->host, log);
     *why = "JOIN: the peer does not read the answer";
     return welcome(p, NULL);
 }

@@ -111,6 +111,8 @@ static void recover(CXLFabric *f, CXLFabricWard *w)
     if (!begin_recovery(f, w)) {
         return;
     }
+    /* While the directory still has what it held. */
+    cxl_fabric_check_log(f, w->host);
     got.units = cxlf_give_up(&f->directory, w->host,
                              f->on_death == CXL_FABRIC_ON_DEATH_POISON ?
                              CXLF_LOSS : CXLF_DEATH, &got.modified);
@@ -244,6 +246,7 @@ void cxl_fabric_ward_leave(CXLFabric *f, CXLFabricWard *w)
     }
     /* A host gives up everything before it says so; this one may not have. */
     cxlf_give_up(&f->directory, w->host, CXLF_EVICT, NULL);
+    cxl_fabric_drop_log(f, w->host);
     WITH_QEMU_LOCK_GUARD(&f->lock) {
         cxl_fabric_free_host(f, w->host);
         w->state = WARD_GONE;

@@ -112,6 +112,7 @@ bool cxl_fabric_create_segments(CXLFabric *f, Error **errp)
     if (!create_table(f, errp)) {
         return false;
     }
+    cxl_fabric_init_logs(f);
     for (uint32_t i = 0; i < t->leaves; i++) {
         if (!create_leaf(f, i, errp)) {
             return false;

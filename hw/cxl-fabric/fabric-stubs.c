@@ -28,6 +28,14 @@ CxlFabricRequestInfoList *qmp_x_query_cxl_fabric_requests(Error **errp)
     return NULL;
 }
 
+CxlFabricLog *qmp_x_query_cxl_fabric_log(const char *id, uint32_t host,
+                                         bool has_limit, uint32_t limit,
+                                         Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+    return NULL;
+}
+
 CxlFabricLeafList *qmp_x_query_cxl_fabric_leaves(Error **errp)
 {
     return NULL;

@@ -10,6 +10,17 @@
 #include "qom/object_interfaces.h"
 #include "fabric-internal.h"
 
+static void free_self(CXLFabric *f)
+{
+    cxl_fabric_unmap_log(f);
+    cxl_fabric_drop_log(f, f->self);
+    WITH_QEMU_LOCK_GUARD(&f->lock) {
+        cxl_fabric_free_host(f, f->self);
+    }
+    cxl_fabric_ring_all(f);
+    f->self = -1;
+}
+
 int cxl_fabric_attach(CXLFabric *f, Error **errp)
 {
     if (f->kind == CXL_FABRIC_NONE) {
@@ -22,6 +33,11 @@ int cxl_fabric_attach(CXLFabric *f, Error **errp)
         return -1;
     }
     if (f->kind != CXL_FABRIC_MEMBER) {
+        int log = cxl_fabric_new_log(f, errp);
+
+        if (log < 0) {
+            return -1;
+        }
         WITH_QEMU_LOCK_GUARD(&f->lock) {
             f->self = cxl_fabric_claim_host(f, f->want_host, getpid());
             if (f->self >= 0) {
@@ -29,9 +45,15 @@ int cxl_fabric_attach(CXLFabric *f, Error **errp)
             }
         }
         if (f->self < 0) {
+            close(log);
             error_setg(errp, "'fabric': %s", f->want_host < 0 ?
                        "every host number is taken; raise 'hosts'" :
                        "the wished 'host' number is taken");
+            return -1;
+        }
+        cxl_fabric_set_log(f, f->self, log);
+        if (!cxl_fabric_map_log(f, errp)) {
+            free_self(f);
             return -1;
         }
     }
@@ -48,12 +70,13 @@ void cxl_fabric_detach(CXLFabric *f)
     cxl_fabric_drop_requests(f, NULL);
     cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
     if (f->kind != CXL_FABRIC_MEMBER) {
-        WITH_QEMU_LOCK_GUARD(&f->lock) {
-            cxl_fabric_free_host(f, f->self);
-        }
-        cxl_fabric_ring_all(f);
-        f->self = -1;
+        free_self(f);
     }
+}
+
+struct cxlf_log *cxl_fabric_log(CXLFabric *f)
+{
+    return f->log_map ? &f->log : NULL;
 }
 
 bool cxl_fabric_is_up(CXLFabric *f)

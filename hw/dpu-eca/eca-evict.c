@@ -2,7 +2,7 @@
  * DPU Edge Coherence Agent: pages that this host gives up by itself
  *
  * For a command of its guest, for a range that another host has reserved,
- * and for the software-coherent mode.
+ * for the software-coherent mode, and for room in its ownership log.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -10,6 +10,8 @@
 #include "qemu/osdep.h"
 #include "eca-pager-internal.h"
 #include "trace.h"
+
+#define ROOM_LOOK   1024    /* pages that are looked at for one to evict */
 
 void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa, const char *why)
 {
@@ -99,6 +101,31 @@ static bool give_up(ECAPager *p, uint32_t gfam, uint64_t dpa, uint64_t end,
         dpa += CXLF_PAGE;
     }
     return all;
+}
+
+/* Whether a page of the log can be evicted; its owner could write to it. */
+static bool may_evict(ECAPager *p, const struct cxlf_log_page *page)
+{
+    Device *d = &p->device[page->gfam];
+
+    return d->front && page->dpa < d->size &&
+           !pager_page_of(p, page->gfam, page->dpa)->asked;
+}
+
+bool pager_make_room(ECAPager *p)
+{
+    struct cxlf_log_page page;
+
+    p->giving_up = true;        /* evictions are gone on with */
+    for (unsigned i = 0; i < ROOM_LOOK && !p->evictions->len; i++) {
+        if (!cxlf_log_next(p->agent.log, &p->log_cursor, &page, NULL)) {
+            p->log_cursor = 0;
+        } else if (may_evict(p, &page)) {
+            pager_evict(p, page.gfam, page.dpa, "full");
+            return true;
+        }
+    }
+    return false;
 }
 
 bool pager_soft_give_up(void *opaque, uint32_t gfam)

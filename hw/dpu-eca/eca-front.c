@@ -144,6 +144,9 @@ static void give_back(ECAPager *p, const Run *run)
         set_held(p, pager_page_of(p, run->gfam, dpa), dpa, CXLF_HELD_NOT);
         pager_page_of(p, run->gfam, dpa)->sampled = false;
         eca_uffd_zap(p->device[run->gfam].front + dpa, CXLF_PAGE);
+        if (p->agent.log) {
+            cxlf_log_drop(p->agent.log, run->gfam, dpa);
+        }
         cxlf_page_event(p->directory, p->host, run->gfam, dpa, CXLF_EVICT,
                         &m);
         pager_cover_page(p, run->gfam, dpa);

@@ -147,6 +147,7 @@ struct ECAPager {
     GArray *promoted;               /* struct cxlf_log_page */
     GArray *evictions;              /* struct cxlf_request */
     QTAILQ_HEAD(, ECARange) ranges; /* commands of the guest */
+    uint64_t log_cursor;            /* of the page that was evicted for room */
     uint64_t reserve_changes;       /* of the table of reserved ranges */
     bool giving_up;                 /* pages that others have reserved */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */
@@ -268,6 +269,11 @@ void pager_evict(ECAPager *p, uint32_t gfam, uint64_t dpa, const char *why);
 void pager_release_lines(ECAPager *p, uint32_t gfam, uint64_t dpa,
                          unsigned pages);
 unsigned pager_flush_evictions(ECAPager *p);
+/*
+ * pager_make_room: the log is full: give up a page that no request is about,
+ * going round the log.  False if there is none, or one is given up already.
+ */
+bool pager_make_room(ECAPager *p);
 bool pager_soft_give_up(void *opaque, uint32_t gfam);
 void pager_watch_reservations(ECAPager *p);
 

@@ -209,6 +209,18 @@ void eca_pager_kick(ECAPager *p)
     event_notifier_set(&p->kick);
 }
 
+/* All is zapped: whatever is in the log was of a page that is known here. */
+static void forget_device(ECAPager *p, uint32_t gfam)
+{
+    uint64_t dpa = 0;
+
+    while (p->agent.log && p->agent.log->pages &&
+           eca_pages_next(&p->device[gfam].pages, &dpa)) {
+        cxlf_log_drop(p->agent.log, gfam, dpa);
+        dpa += CXLF_PAGE;
+    }
+}
+
 static void release_device(ECAPager *p, uint32_t gfam)
 {
     Device *d = &p->device[gfam];
@@ -229,6 +241,7 @@ static void release_device(ECAPager *p, uint32_t gfam)
         qemu_mutex_unlock(&p->page_lock[i]);
     }
     eca_uffd_zap(d->front, d->size);
+    forget_device(p, gfam);
     pager_drop_all_code(p, gfam);
 }
 
@@ -476,7 +489,7 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
     };
     p->agent = (struct cxlf_agent) {
         .directory = p->directory, .io = &p->io, .host = p->host,
-        .quiet = true,
+        .log = cxl_fabric_log(s->fabric), .quiet = true,
     };
     QTAILQ_INIT(&p->requests);
     QTAILQ_INIT(&p->snoops);

@@ -224,6 +224,16 @@ static void take_posts(ECAPager *p, Part *part)
     part->r.phase = CXLF_AWAIT;
 }
 
+/* The log has no slot: neighbours are left out, the page itself waits. */
+static void part_full(ECAPager *p, Request *r, Part *part)
+{
+    if (part->r.dpa == r->needed) {
+        r->ready |= pager_make_room(p);     /* else after its patience */
+    } else {
+        part->over = true;
+    }
+}
+
 static void step_part(ECAPager *p, Request *r, Part *part)
 {
     for (unsigned i = 0; i < STEPS && !part->over; i++) {
@@ -243,6 +253,9 @@ static void step_part(ECAPager *p, Request *r, Part *part)
         case CXLF_LINES:
             part_lines(p, r, part);
             break;
+        case CXLF_FULL:
+            part_full(p, r, part);
+            return;
         default:
             part_failed(p, r, part);
             break;

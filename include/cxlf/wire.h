@@ -75,6 +75,7 @@ enum cxlf_wire_kind {
     CXLF_KIND_FABRIC,
     CXLF_KIND_LEAF,
     CXLF_KIND_GFAM,
+    CXLF_KIND_LOG,      /* index 0: the ownership log of who joins */
     CXLF_KINDS
 };
 

@@ -73,13 +73,13 @@ static void send_welcome(Owner *o, uint32_t host, uint32_t segments,
     peer_send(o->fd, CXLF_WIRE_WELCOME, payload, sizeof(w) + size, -1);
 }
 
-/* A good WELCOME: one leaf, one device, so three segments; two hosts. */
+/* A good WELCOME: one leaf, one device, so four segments; two hosts. */
 static void welcome(Owner *o)
 {
     char blob[4096];
     size_t size = cxlf_topology_write(&o->t, blob, sizeof(blob));
 
-    send_welcome(o, 0, 3, 2, blob, size, size);
+    send_welcome(o, 0, 4, 2, blob, size, size);
 }
 
 static int new_memfd(uint64_t size)
@@ -104,12 +104,22 @@ static uint64_t table_size(void)
     return (sizeof(struct cxlf_fabric) + 4095) & ~4095ull;
 }
 
-/* All three segments; @table and @leaf are written to them. */
+#define LOG_SLOTS 64
+
+static struct cxlf_log_header the_log;
+
+static void fill_log(void)
+{
+    cxlf_log_format(&the_log, LOG_SLOTS, 0, uuid);
+}
+
+/* All four segments; @table and @leaf are written to them. */
 static void send_segments(Owner *o, const struct cxlf_fabric *table,
                           const struct cxlf_leaf *leaf)
 {
     uint64_t size[CXLF_KINDS] = {
         table_size(), cxlf_leaf_size(&o->t), 2 * CLASS_SIZE,
+        cxlf_log_size(LOG_SLOTS),
     };
 
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
@@ -121,6 +131,9 @@ static void send_segments(Owner *o, const struct cxlf_fabric *table,
         } else if (kind == CXLF_KIND_LEAF) {
             g_assert_cmpint(pwrite(fd, leaf, sizeof(*leaf), 0), ==,
                             sizeof(*leaf));
+        } else if (kind == CXLF_KIND_LOG) {
+            g_assert_cmpint(pwrite(fd, &the_log, sizeof(the_log), 0), ==,
+                            sizeof(the_log));
         }
         send_segment(o, kind, 0, size[kind], fd);
         close(fd);
@@ -211,35 +224,35 @@ static void bad_welcomes(Owner *o)
     size_t size;
 
     begin(o);
-    send_welcome(o, 0, 3, 2, blob, 64, 64);
+    send_welcome(o, 0, 4, 2, blob, 64, 64);
     finish(o, "not a device tree blob");
     size = cxlf_topology_write(&o->t, blob, sizeof(blob));
     begin(o);
-    send_welcome(o, 0, 3, 2, blob, size, size - 1);
+    send_welcome(o, 0, 4, 2, blob, size, size - 1);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 0, 3, 2, blob, size, 0);
+    send_welcome(o, 0, 4, 2, blob, size, 0);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 4095, 3, 2, blob, size, size);
+    send_welcome(o, 4095, 4, 2, blob, size, size);
     finish(o, "host number out of range");
     begin(o);
-    send_welcome(o, 2, 3, 2, blob, size, size);
+    send_welcome(o, 2, 4, 2, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
     begin(o);
-    send_welcome(o, 0, 2, 2, blob, size, size);
+    send_welcome(o, 0, 3, 2, blob, size, size);
     finish(o, "impossible number of segments");
     begin(o);
-    send_welcome(o, 0, 4, 2, blob, size, size);
+    send_welcome(o, 0, 5, 2, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
     begin(o);
-    send_welcome(o, 0, 3, 0, blob, size, size);
+    send_welcome(o, 0, 4, 0, blob, size, size);
     finish(o, "impossible number of doorbells");
     begin(o);
-    send_welcome(o, 0, 3, 4096, blob, size, size);
+    send_welcome(o, 0, 4, 4096, blob, size, size);
     finish(o, "impossible number of doorbells");
     begin(o);
-    send_welcome(o, 0, 3, 3, blob, size, size);
+    send_welcome(o, 0, 4, 3, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
 }
 
@@ -275,6 +288,9 @@ static void bad_segments(Owner *o)
     bad_segment(o, CXLF_KIND_LEAF, 64, size, good, "names no segment");
     bad_segment(o, CXLF_KIND_LEAF, 1, size, good, "none of this fabric");
     bad_segment(o, CXLF_KIND_GFAM, 1, size, good, "none of this fabric");
+    bad_segment(o, CXLF_KIND_LOG, 1, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_LOG, 0, size + 4096, small, "a wrong size");
+    bad_segment(o, CXLF_KIND_LOG, 0, 1ull << 31, good, "a wrong size");
     begin(o);
     welcome(o);
     send_segment(o, CXLF_KIND_FABRIC, 0, size, good);
@@ -293,6 +309,7 @@ static void begin_doorbells(Owner *o)
     begin(o);
     welcome(o);
     fill_table(o, &the_table);
+    fill_log();
     send_segments(o, &the_table, &leaf);
 }
 
@@ -373,6 +390,7 @@ static void bad_contents(Owner *o)
 {
     struct cxlf_leaf leaf = good_leaf(o);
 
+    fill_log();
     fill_table(o, &the_table);
     the_table.segment.magic++;
     bad_content(o, &leaf, "fabric segment: its header does not fit");
@@ -392,6 +410,19 @@ static void bad_contents(Owner *o)
     leaf = good_leaf(o);
     leaf.table[CXLF_LINE_UNIT].entries_offset += 1ull << 40;
     bad_content(o, &leaf, "leaf segment: its geometry does not fit");
+
+    leaf = good_leaf(o);
+    the_log.magic++;
+    bad_content(o, &leaf, "ownership log: wrong magic number");
+    fill_log();
+    the_log.host = 1;
+    bad_content(o, &leaf, "ownership log: belongs to another host");
+    fill_log();
+    the_log.slots *= 2;
+    bad_content(o, &leaf, "ownership log: its number of slots does not fit");
+    fill_log();
+    the_log.slots--;
+    bad_content(o, &leaf, "ownership log: its number of slots does not fit");
 }
 
 /* Answers to what nobody has asked, a byte at a time, and what is none. */

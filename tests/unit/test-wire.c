@@ -91,6 +91,10 @@ static void test_segment(void)
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s = (struct cxlf_wire_segment) { CXLF_KINDS, 0, 4096 };
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s = (struct cxlf_wire_segment) { CXLF_KIND_LOG, 1, 4096 };
+    g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    s.index = 0;
+    g_assert_true(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s = (struct cxlf_wire_segment) { CXLF_KIND_FABRIC, 0, 0 };
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s.size = UINT64_MAX;

@@ -91,8 +91,8 @@ bool cxlf_wire_read_welcome(const void *payload, size_t length,
     *blob = (const char *)payload + sizeof(*out);
     if (out->host >= CXLF_MAX_HOSTS) {
         *why = "WELCOME: host number out of range";
-    } else if (out->segments < 3 ||
-               out->segments > 1 + CXLF_MAX_LEAVES + CXLF_MAX_GFAMS) {
+    } else if (out->segments < 4 ||
+               out->segments > 2 + CXLF_MAX_LEAVES + CXLF_MAX_GFAMS) {
         *why = "WELCOME: impossible number of segments";
     } else if (out->doorbells == 0 || out->doorbells > CXLF_MAX_HOSTS) {
         *why = "WELCOME: impossible number of doorbells";
@@ -112,6 +112,7 @@ bool cxlf_wire_read_segment(const void *payload, size_t length,
         [CXLF_KIND_FABRIC] = 1,
         [CXLF_KIND_LEAF] = CXLF_MAX_LEAVES,
         [CXLF_KIND_GFAM] = CXLF_MAX_GFAMS,
+        [CXLF_KIND_LOG] = 1,
     };
 
     if (length != sizeof(*out)) {

@@ -15,6 +15,7 @@
 #include "qemu/notify.h"
 #include "qemu/uuid.h"
 #include "cxlf/directory.h"
+#include "cxlf/log.h"
 #include "cxlf/reserve.h"
 #include "cxlf/wire.h"
 
@@ -51,6 +52,12 @@ void cxl_fabric_hung_up(CXLFabric *f);
 
 /* cxl_fabric_directory: valid while the object lives.  Any thread. */
 struct cxlf_directory *cxl_fabric_directory(CXLFabric *f);
+
+/*
+ * cxl_fabric_log: the ownership log of the host of this process, or NULL
+ * without one.  Valid from attach to detach.  One thread writes it.
+ */
+struct cxlf_log *cxl_fabric_log(CXLFabric *f);
 
 const QemuUUID *cxl_fabric_uuid(CXLFabric *f);
 
