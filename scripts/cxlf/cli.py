@@ -13,7 +13,8 @@ import termios
 import time
 import tty
 
-from . import agent, cluster, kernel, machine, requests, top, trace, ui
+from . import agent, cluster, kernel, machine, ownership, requests, top, \
+    trace, ui
 
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
@@ -166,6 +167,17 @@ def _parser():
     requests.add_options(sub.add_parser(
         "requests", parents=[name], help="what guests ask of the fabric's "
         "manager, and answers to it; see docs/manager.md"))
+
+    log = sub.add_parser("log", parents=[name], help="the pages that hosts "
+                         "hold, by their ownership logs; also of dead hosts")
+    log.add_argument("host", type=int, nargs="?",
+                     help="which host (default: all)")
+    log.add_argument("--verify", action="store_true",
+                     help="compare with the directory; the exit status is 1 "
+                     "if a slot is bad, or a page does not match for "
+                     f"{ownership.LOOKS} looks")
+    log.add_argument("--json", action="store_true",
+                     help="print an object for each host")
 
     kill = sub.add_parser("kill", parents=[name], help="kill a host's QEMU "
                           "at once, as a power failure would")
@@ -342,6 +354,6 @@ def main():
     interruptible()
     args = _parser().parse_args()
     return {"up": _up, "run": _run, "console": _console, "status": _status,
-            "trace": _trace, "top": top.main, "requests": requests.main,
-            "kill": _kill, "restart": _restart,
+            "trace": _trace, "top": top.main, "log": ownership.main,
+            "requests": requests.main, "kill": _kill, "restart": _restart,
             "down": _down}[args.command](args)

@@ -20,13 +20,13 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, manuals, procs, qemu, requests, \
-    stress, telemetrytest, toptest, tracetest, traffic, ui
+from . import cluster, cpio, machine, manuals, ownershiptest, procs, qemu, \
+    requests, stress, telemetrytest, toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
     "cxl-cluster": ("up", "run", "console", "status", "trace", "top",
-                    "requests", "kill", "restart", "down"),
+                    "log", "requests", "kill", "restart", "down"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -659,6 +659,7 @@ TESTS = (
     ("manual pages and examples", manuals.check),
     *tracetest.TESTS,
     *toptest.TESTS,
+    *ownershiptest.TESTS,
     *telemetrytest.TESTS,
 )
 
