@@ -404,8 +404,8 @@ static CxlFabricLog *describe_log(CXLFabric *f, uint32_t host,
     log->pages = h->pages;
     log->bad = h->bad;
     list_ranges(log, h, limit);
-    if (log->state == CXL_FABRIC_HOST_STATE_FREE ||
-        log->state == CXL_FABRIC_HOST_STATE_RECOVERING) {
+    if (f->host_log && (log->state == CXL_FABRIC_HOST_STATE_FREE ||
+                        log->state == CXL_FABRIC_HOST_STATE_RECOVERING)) {
         log->unlogged = qatomic_read(&f->host_log[host].unlogged);
     } else {
         cxlf_each_held(&f->directory, host, check_held, &c);

@@ -22,6 +22,7 @@ typedef struct Case {
     uint32_t lines;         /* that each thread goes round */
     enum cxlf_event events[3];  /* done to a line, one after the other */
     unsigned count;             /* of events */
+    uint32_t log;           /* instead: pages of a block to a log, and out */
 } Case;
 
 typedef struct Worker {
@@ -54,9 +55,35 @@ static const Case cases[] = {
     { "finite-hit", 2, 8, true, 1024, 512, LOADS },
     { "finite-victim", 1, 1, false, 1024, 4096, STORES },
     { "finite-victim", 2, 8, true, 1024, 4096, STORES },
+    { .name = "log-page", .threads = 1, .shards = 1, .log = 1 },
+    { .name = "log-block", .threads = 1, .shards = 1, .log = 512 },
 };
 
 static gint waiting;
+
+/* An operation enters a page or takes it out; blocks go round a device. */
+static void work_log(const Worker *w)
+{
+    enum { PAGES = 131072 };
+    uint64_t slots = cxlf_log_slots(PAGES), size = cxlf_log_size(slots);
+    g_autofree void *memory = g_malloc0(size);
+    const char *why = NULL;
+    struct cxlf_log log;
+    uint64_t first = 0;
+
+    cxlf_log_format(memory, slots, w->host, fixture_uuid);
+    g_assert_true(cxlf_log_attach(&log, memory, size, w->host, fixture_uuid,
+                                  &why));
+    for (uint64_t i = 0; i < w->operations; i += 2 * w->c->log) {
+        for (uint64_t n = first; n < first + w->c->log; n++) {
+            cxlf_log_hold(&log, 0, n * CXLF_PAGE, CXLF_HELD_OWNED);
+        }
+        for (uint64_t n = first; n < first + w->c->log; n++) {
+            cxlf_log_drop(&log, 0, n * CXLF_PAGE);
+        }
+        first = (first + 512) % PAGES;
+    }
+}
 
 static void *work(void *opaque)
 {
@@ -70,6 +97,11 @@ static void *work(void *opaque)
 
     g_atomic_int_dec_and_test(&waiting);
     while (g_atomic_int_get(&waiting) > 0) {
+        continue;
+    }
+    if (c->log) {
+        work_log(w);
+        return NULL;
     }
     for (uint64_t i = 0; i < w->operations; i++) {
         uint64_t dpa = first +
