@@ -20,6 +20,7 @@ TURNS = 300                     # of each host
 MOVED = TURNS
 SMALL = 1 << 20
 LOAD_SECONDS = 60               # it is ended when the test has what it needs
+LOGGED_AT, LOGGED = 64 << 20, 1 << 20   # of BULK, that nobody else uses
 
 
 def recorded(bench, work, wrong, **options):
@@ -211,6 +212,47 @@ def live(bench):
             wrong.append(f"what is hot is so for hosts {sorted(used)}")
 
 
+def _logs(bench, wrong):
+    """{host: what cxl-cluster log says}, which must agree."""
+    done = subprocess.run(
+        [os.path.join(qemu.TOP, "scripts", "cxl-cluster"), "log", "--name",
+         bench.one.name, "--verify", "--json"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    found = {log["host"]: log for log in
+             map(json.loads, done.stdout.decode().splitlines())}
+    if done.returncode or set(found) != set(bench.hosts):
+        wrong.append(f"exit status {done.returncode}, logs {found}, "
+                     f"{done.stderr.decode()}")
+    return found
+
+
+def logged(bench):
+    """What a guest writes is in its host's log, under load, too."""
+    with bench.test("ownership logs") as wrong:
+        writer, reader = bench.hosts[:2]
+        # The area begins with a control page, which pattern does not use.
+        first = bench.one.config.hot + LOGGED_AT + 4096
+        jobs = load(bench)
+        try:
+            for host, more in ((writer, ["--write"]), (reader, [])):
+                (status, result), = bench.programs.run(
+                    bench.one, [host], "pattern", "--dev", "/dev/cxlf/bulk",
+                    "--offset", LOGGED_AT, "--bytes", LOGGED, *more)
+                found = _logs(bench, wrong)
+                if status:
+                    wrong.append(f"pattern in host {host}: {result}")
+                # More may have come with its block.
+                size = sum(
+                    max(0, min(r["dpa"] + r["length"], first + LOGGED) -
+                        max(r["dpa"], first))
+                    for r in found.get(host, {}).get("ranges", ()))
+                if size != LOGGED:
+                    wrong.append(f"host {host} has {size} bytes of {LOGGED} "
+                                 "in its log")
+        finally:
+            end(bench, jobs)
+
+
 def _property(bench, name, path):
     with qmp.Monitor(bench.one.place(name + ".qmp")) as monitor:
         return monitor.call("qom-get", path=path, property="counters")
@@ -271,6 +313,7 @@ def run(bench):
     nothing_left(bench)
     limited(bench)
     live(bench)
+    logged(bench)
     properties(bench)
     dying(bench)
     nothing_left(bench)
