@@ -96,9 +96,13 @@ void await(const Word *word, uint64_t value, const char *what)
 
 /* Steps */
 
+void (*step_hook)(const char *name);
+
 void libeca_look(const char *name)
 {
-    (void)name;
+    if (step_hook) {
+        step_hook(name);
+    }
     if (pausing && ++steps == pause_step) {
         set(&control->paused, 1);
         await(&control->resumed, 1, "the second");

@@ -101,6 +101,8 @@ void fail(const char *format, ...);
 /* The library calls these in the tests' build; cases may have own steps. */
 void libeca_step(const char *name);
 void libeca_look(const char *name);
+/* Called at each of both too, unless it is NULL. */
+extern void (*step_hook)(const char *name);
 
 void open_ctx(Ctx *ctx);
 void join_arena(Ctx *ctx);

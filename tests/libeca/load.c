@@ -211,6 +211,34 @@ void test_timeouts(const char *file)
 
 /* Metadata that another host has damaged: errors, and no more. */
 
+static uint32_t *restless;      /* the state of an object's line */
+
+static void change_state(const char *name)
+{
+    if (!strcmp(name, "object-reread")) {
+        *restless += 4;
+    }
+}
+
+/* Whoever changes a line without end stops nobody. */
+static void damage_without_end(EcaArena *arena, uint8_t *memory)
+{
+    EcaReport report;
+    EcaObject object;
+    uint32_t index = 0;
+    void *at;
+
+    restless = (uint32_t *)(memory + 128 + 60);
+    step_hook = change_state;
+    EXPECT(eca_find(arena, "one", &at, NULL), -EUCLEAN);
+    EXPECT(eca_next(arena, &index, &object), -EUCLEAN);
+    EXPECT(eca_alloc(arena, "three", 100, 0, &at, 0), -EUCLEAN);
+    EXPECT(eca_free(arena, "one", 0), -EUCLEAN);
+    EXPECT(eca_arena_check(arena, &report, 0), -EUCLEAN);
+    step_hook = NULL;
+    EXPECT(eca_find(arena, "one", &at, NULL), 0);
+}
+
 void test_damage(const char *file, uint64_t seed)
 {
     Eca *eca;
@@ -221,6 +249,7 @@ void test_damage(const char *file, uint64_t seed)
 
     EXPECT(eca_alloc(arena, "one", 5000, 0, &at, 0), 0);
     EXPECT(eca_alloc(arena, "two", 5000, 4096, &at, 0), 0);
+    damage_without_end(arena, memory);
     memcpy(saved, memory, sizeof(saved));
     for (int i = 0; i < FLIPS; i++) {
         EcaArena *again = NULL;

@@ -14,6 +14,7 @@
 #include "private.h"
 
 #define MAX_OBJECTS     65536u
+#define READ_TRIES      10000
 
 /* The arena */
 
@@ -173,21 +174,24 @@ int libeca_object_read(const EcaArena *arena, uint32_t index,
     uint32_t state = state_of(object);
 
     /* Its last word, the state, is read before and after the others. */
-    for (;;) {
+    for (int tries = 0; tries < READ_TRIES; tries++) {
         uint32_t again;
 
         libeca_copy_from(copy, (uint64_t *)object,
                          offsetof(ArenaObject, kind));
         copy->kind = __atomic_load_n(&object->kind, __ATOMIC_RELAXED);
+        LOOK("object-reread");
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         again = state_of(object);
         if (again == state) {
-            break;
+            copy->state = state;
+            return state % OBJECT_STATES;
         }
         state = again;
     }
-    copy->state = state;
-    return state % OBJECT_STATES;
+    /* No library changes it so often: it is damaged, as it shall seem. */
+    *copy = (ArenaObject) { .state = OBJECT_READY };
+    return OBJECT_READY;
 }
 
 /* What is written in it is other hosts', so it is looked at before use. */
@@ -218,7 +222,7 @@ static int lookup(EcaArena *arena, const char *name, uint32_t *index,
     for (uint32_t i = 0; i < arena->objects; i++) {
         if (state_of(&arena->table[i]) % OBJECT_STATES == OBJECT_FREE ||
             libeca_object_read(arena, i, copy) == OBJECT_FREE ||
-            strncmp(copy->name, name, ECA_NAME_BYTES)) {
+            (copy->name[0] && strncmp(copy->name, name, ECA_NAME_BYTES))) {
             continue;
         }
         if (!libeca_object_sane(arena, copy)) {
