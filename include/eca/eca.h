@@ -125,8 +125,9 @@ const char *eca_counter_name(uint32_t index);
  * Give a command of docs/specs/dpu-eca.rst to this host's agent for @bytes
  * from @dpa of a GFAM device, in as many pieces as it takes, and wait for
  * its end.  @status is the last piece's COPY_STATUS, or 6 if an earlier one
- * was; @count the sum of COPY_LINES.  One process at a time may do this.
- * -ETIMEDOUT: the command may still be under way.
+ * was; @count the sum of COPY_LINES.  It uses the registers, at which the
+ * processes of a host wait for each other; threads that share @eca must not
+ * meet here.  -ETIMEDOUT: the command may still be under way.
  */
 int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
                 uint64_t bytes, uint32_t *status, uint64_t *count,

@@ -38,27 +38,9 @@ static const char *const counter_names[] = {
 
 #define COUNTER_NAMES   (sizeof(counter_names) / sizeof(counter_names[0]))
 
-static uint32_t get4(Eca *eca, uint32_t offset)
-{
-    /* a device's register */
-    return *(volatile uint32_t *)(eca->bar + offset);
-}
-
-static uint64_t get8(Eca *eca, uint32_t offset)
-{
-    /* a device's register */
-    return *(volatile uint64_t *)(eca->bar + offset);
-}
-
-static void set8(Eca *eca, uint32_t offset, uint64_t value)
-{
-    /* a device's register */
-    *(volatile uint64_t *)(eca->bar + offset) = value;
-}
-
 static bool bar_up(Eca *eca)
 {
-    return get4(eca, ECA_STATUS) & ECA_STATUS_UP;
+    return bar_get4(eca, ECA_STATUS) & ECA_STATUS_UP;
 }
 
 static int bar_life(Eca *eca, uint32_t host, uint32_t *life)
@@ -66,38 +48,39 @@ static int bar_life(Eca *eca, uint32_t host, uint32_t *life)
     if (eca->bar_bytes < ECA_HOST_LIFE_END) {
         return -ENOTSUP;
     }
-    if (host >= get4(eca, ECA_HOSTS)) {
+    if (host >= bar_get4(eca, ECA_HOSTS)) {
         return -EINVAL;
     }
-    *life = get4(eca, ECA_HOST_LIFE + 4 * host);
+    *life = bar_get4(eca, ECA_HOST_LIFE + 4 * host);
     return 0;
 }
 
 static void bar_info(Eca *eca, EcaInfo *info)
 {
     info->fabric = true;
-    info->hosts = get4(eca, ECA_HOSTS);
-    info->epoch = get4(eca, ECA_EPOCH);
-    info->leaves = get4(eca, ECA_LEAVES);
-    info->shards = get4(eca, ECA_SHARDS);
-    info->gfams = get4(eca, ECA_GFAMS);
-    info->bulk_software = get4(eca, ECA_BULK_MODE);
-    info->counters = get4(eca, ECA_COUNTERS);
+    info->hosts = bar_get4(eca, ECA_HOSTS);
+    info->epoch = bar_get4(eca, ECA_EPOCH);
+    info->leaves = bar_get4(eca, ECA_LEAVES);
+    info->shards = bar_get4(eca, ECA_SHARDS);
+    info->gfams = bar_get4(eca, ECA_GFAMS);
+    info->bulk_software = bar_get4(eca, ECA_BULK_MODE);
+    info->counters = bar_get4(eca, ECA_COUNTERS);
     for (int i = 0; i < 16; i++) {
-        info->uuid[i] = get4(eca, ECA_UUID + i / 4 * 4) >> i % 4 * 8;
+        info->uuid[i] = bar_get4(eca, ECA_UUID + i / 4 * 4) >> i % 4 * 8;
     }
     for (uint32_t g = 0; g < info->gfams && g < ECA_MAX_GFAMS; g++) {
         uint32_t block = ECA_GFAM + g * ECA_GFAM_STRIDE;
 
-        info->gfam[g].hot = get8(eca, block + ECA_GFAM_HOT);
-        info->gfam[g].bulk = get8(eca, block + ECA_GFAM_BULK);
-        info->gfam[g].attached = get4(eca, block + ECA_GFAM_FLAGS) &
+        info->gfam[g].hot = bar_get8(eca, block + ECA_GFAM_HOT);
+        info->gfam[g].bulk = bar_get8(eca, block + ECA_GFAM_BULK);
+        info->gfam[g].attached = bar_get4(eca, block + ECA_GFAM_FLAGS) &
                                  ECA_GFAM_ATTACHED;
     }
 }
 
 static void bar_close(Eca *eca)
 {
+    free(eca->folder);
     if (eca->bar) {
         munmap((void *)eca->bar, eca->bar_bytes);
     }
@@ -175,6 +158,10 @@ static int open_sysfs(Eca *eca, const char *folder)
     if (error) {
         return error;
     }
+    eca->folder = strdup(folder);
+    if (!eca->folder) {
+        return -ENOMEM;
+    }
     snprintf(path, sizeof(path), "%s/resource0", folder);
     fd = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info)) {
@@ -186,6 +173,32 @@ static int open_sysfs(Eca *eca, const char *folder)
         close(fd);
     }
     return error;
+}
+
+int libeca_bar_file(Eca *eca, const char *name)
+{
+    char path[PATH_ROOM];
+    int fd;
+
+    if (!eca->folder) {
+        return eca->bar ? -ENOTSUP : -ENODEV;
+    }
+    snprintf(path, sizeof(path), "%s/%s", eca->folder, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int libeca_bar_claim(int fd, uint32_t offset, uint32_t bytes)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = offset,
+        .l_len = bytes,
+    };
+
+    if (!fcntl(fd, F_OFD_SETLK, &lock)) {
+        return 0;
+    }
+    return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 }
 
 /* The last part of where a link leads, or "". */
@@ -259,11 +272,11 @@ int libeca_open_bar(Eca *eca)
     }
     globfree(&found);
     if (!error && (eca->bar_bytes < PAGE_BYTES ||
-                   get4(eca, ECA_MAGIC) != ECA_MAGIC_VALUE)) {
+                   bar_get4(eca, ECA_MAGIC) != ECA_MAGIC_VALUE)) {
         error = -ENODEV;
     }
     if (!error) {
-        eca->host = get4(eca, ECA_HOST);
+        eca->host = bar_get4(eca, ECA_HOST);
         if (bar_life(eca, eca->host, &eca->incarnation)) {
             eca->incarnation = 1;
         }
@@ -283,16 +296,16 @@ int eca_counter(Eca *eca, uint32_t index, uint64_t *value)
     if (!eca->bar) {
         return -ENODEV;
     }
-    if (index >= get4(eca, ECA_COUNTERS)) {
+    if (index >= bar_get4(eca, ECA_COUNTERS)) {
         return -EINVAL;
     }
-    *value = get8(eca, ECA_COUNTER + 8 * index);
+    *value = bar_get8(eca, ECA_COUNTER + 8 * index);
     return 0;
 }
 
 static int await_command(Eca *eca, Wait *wait)
 {
-    while (get4(eca, ECA_COPY_STATUS) == ECA_COPY_BUSY) {
+    while (bar_get4(eca, ECA_COPY_STATUS) == ECA_COPY_BUSY) {
         int error = libeca_wait(wait);
 
         if (error < 0) {
@@ -302,22 +315,33 @@ static int await_command(Eca *eca, Wait *wait)
     return 0;
 }
 
-int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
-                uint64_t bytes, uint32_t *status, uint64_t *count,
-                int timeout_ms)
+/*
+ * Wait for this process's turn at the registers, which ends when *@fd is
+ * closed.  With vfio nobody else can have opened them, and *@fd is -1.
+ */
+static int take_registers(Eca *eca, Wait *wait, int *fd)
 {
-    Wait wait = WAIT(eca, timeout_ms);
-    bool whole = command == ECA_RESERVE || command == ECA_UNRESERVE;
-    bool partly = false;
-    uint64_t longest;
-    int error;
+    int error = *fd = libeca_bar_file(eca, "resource0");
 
-    if (!eca->bar) {
-        return -ENODEV;
+    if (error < 0) {
+        *fd = -1;
+        return error == -ENOTSUP ? 0 : error;
     }
-    longest = get4(eca, ECA_COPY_LONGEST);
-    *count = 0;
-    error = await_command(eca, &wait);          /* somebody else's */
+    do {
+        error = libeca_bar_claim(*fd, ECA_COPY, ECA_COPY_END - ECA_COPY);
+    } while (error == -EBUSY && (error = libeca_wait(wait)) >= 0);
+    return error;
+}
+
+static int by_registers(Eca *eca, uint32_t command, uint32_t gfam,
+                        uint64_t dpa, uint64_t bytes, uint32_t *status,
+                        uint64_t *count, Wait *wait)
+{
+    bool whole = command == ECA_RESERVE || command == ECA_UNRESERVE;
+    uint64_t longest = bar_get4(eca, ECA_COPY_LONGEST);
+    bool partly = false;
+    int error = await_command(eca, wait);       /* a dead process's */
+
     do {
         uint64_t piece = longest - dpa % PAGE_BYTES;
 
@@ -325,12 +349,12 @@ int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
             return error;
         }
         piece = whole || bytes < piece ? bytes : piece;
-        set8(eca, ECA_COPY_DPA, dpa);
-        set8(eca, ECA_COPY_LENGTH, piece);
-        set8(eca, ECA_COPY_GFAM, (uint64_t)command << 32 | gfam);
-        error = await_command(eca, &wait);
-        *status = get4(eca, ECA_COPY_STATUS);
-        *count += get4(eca, ECA_COPY_LINES);
+        bar_set8(eca, ECA_COPY_DPA, dpa);
+        bar_set8(eca, ECA_COPY_LENGTH, piece);
+        bar_set8(eca, ECA_COPY_GFAM, (uint64_t)command << 32 | gfam);
+        error = await_command(eca, wait);
+        *status = bar_get4(eca, ECA_COPY_STATUS);
+        *count += bar_get4(eca, ECA_COPY_LINES);
         partly |= *status == ECA_COPY_PARTLY;
         dpa += piece;
         bytes -= piece;
@@ -338,6 +362,29 @@ int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
              (*status == ECA_COPY_DONE || *status == ECA_COPY_PARTLY));
     if (!error && *status == ECA_COPY_DONE && partly) {
         *status = ECA_COPY_PARTLY;
+    }
+    return error;
+}
+
+int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
+                uint64_t bytes, uint32_t *status, uint64_t *count,
+                int timeout_ms)
+{
+    Wait wait = WAIT(eca, timeout_ms);
+    int fd, error;
+
+    *count = 0;
+    *status = ECA_COPY_BUSY;
+    if (!eca->bar) {
+        return -ENODEV;
+    }
+    error = take_registers(eca, &wait, &fd);
+    if (!error) {
+        error = by_registers(eca, command, gfam, dpa, bytes, status, count,
+                             &wait);
+    }
+    if (fd >= 0) {
+        close(fd);
     }
     return error;
 }

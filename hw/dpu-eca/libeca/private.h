@@ -49,6 +49,7 @@ struct Eca {
     uint64_t bytes;
     volatile uint8_t *bar;          /* bar.c */
     size_t bar_bytes;
+    char *folder;                   /* of the function in sysfs, or NULL */
     int vfio[3];                    /* container, group, device; or -1 */
     struct FileSlot *slot;          /* file.c: this process's */
     uint32_t host, incarnation;
@@ -57,6 +58,41 @@ struct Eca {
 
 int libeca_open_bar(Eca *eca);
 int libeca_open_file(Eca *eca, int fd, uint64_t bytes);
+
+/* The agent's registers; for who has opened it, bar.c */
+
+static inline uint32_t bar_get4(Eca *eca, uint32_t offset)
+{
+    /* a device's register */
+    return *(volatile uint32_t *)(eca->bar + offset);
+}
+
+static inline uint64_t bar_get8(Eca *eca, uint32_t offset)
+{
+    /* a device's register */
+    return *(volatile uint64_t *)(eca->bar + offset);
+}
+
+static inline void bar_set4(Eca *eca, uint32_t offset, uint32_t value)
+{
+    /* a device's register */
+    *(volatile uint32_t *)(eca->bar + offset) = value;
+}
+
+static inline void bar_set8(Eca *eca, uint32_t offset, uint64_t value)
+{
+    /* a device's register */
+    *(volatile uint64_t *)(eca->bar + offset) = value;
+}
+
+/* Open a file of the function in sysfs; -ENOTSUP: it is bound to vfio. */
+int libeca_bar_file(Eca *eca, const char *name);
+
+/*
+ * Claim registers for an open resource0: other processes of the guest get
+ * -EBUSY until it is closed, also by the caller's death.
+ */
+int libeca_bar_claim(int fd, uint32_t offset, uint32_t bytes);
 
 /* A process's start time and boot, hashed; 0: no such process lives. */
 uint64_t libeca_process_stamp(uint32_t pid);
@@ -162,7 +198,10 @@ struct EcaArena {
     uint32_t objects;
 };
 
-/* A consistent copy of an object's line, and its state. */
+/*
+ * A consistent copy of an object's line, and its state; without a name, and
+ * so not sane, if somebody changes the line without end.
+ */
 int libeca_object_read(const EcaArena *arena, uint32_t index,
                        ArenaObject *copy);
 bool libeca_object_sane(const EcaArena *arena, const ArenaObject *object);
