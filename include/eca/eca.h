@@ -133,6 +133,151 @@ int eca_command(Eca *eca, uint32_t command, uint32_t gfam, uint64_t dpa,
                 uint64_t bytes, uint32_t *status, uint64_t *count,
                 int timeout_ms);
 
+/*
+ * Commands of the agent
+ *
+ * An EcaAgent gives commands by one of the agent's four queues, which it has
+ * for itself, or by the registers, at which processes take turns.  It is for
+ * one thread at a time; eca_agent_progress() and eca_agent_abort() may be
+ * called from any thread, and from signal handlers.
+ *
+ * Functions with an EcaOutcome return 0 when the command has ended, and the
+ * outcome says how.  -ETIMEDOUT, -ENOLINK and -EIO (somebody has turned the
+ * queue off): it was ended early, with status 11; by registers it may still
+ * be under way.  -ENOTSUP: it needs a queue, and this has none.
+ */
+typedef struct EcaAgent EcaAgent;
+
+typedef enum EcaBy {
+    ECA_BY_ANY,                     /* a queue if it can be had */
+    ECA_BY_QUEUE,
+    ECA_BY_REGISTERS,
+} EcaBy;
+
+/* Numbers as in docs/specs/dpu-eca.rst. */
+typedef enum EcaVerb {
+    ECA_DO_FLUSH = 1,
+    ECA_DO_INVALIDATE,
+    ECA_DO_FLUSH_INVALIDATE,
+    ECA_DO_ACQUIRE_SHARED = 16,
+    ECA_DO_ACQUIRE_OWNED,
+    ECA_DO_RELEASE,
+    ECA_DO_PROMOTE,
+    ECA_DO_DEMOTE,
+    ECA_DO_PREFETCH,
+    ECA_DO_RESERVE,
+    ECA_DO_UNRESERVE,
+} EcaVerb;
+
+typedef struct EcaRange {
+    uint64_t dpa, bytes;            /* in a GFAM device */
+} EcaRange;
+
+typedef struct EcaOutcome {
+    uint32_t status;                /* 0, or the first that was not */
+    uint64_t done;                  /* pages, lines, ranges or bytes */
+    uint64_t where;                 /* first range that failed; ~0: none */
+} EcaOutcome;
+
+/* What a status means; never NULL, not to be freed. */
+const char *eca_status_text(uint32_t status);
+
+/*
+ * With ECA_BY_ANY an error to get a queue is no error.  -ENOSR: all four are
+ * taken; -EACCES, -EPERM: the caller may not see physical addresses, or not
+ * pin memory; -ENOTSUP: the agent has no queues, or vfio-pci has it; -ENODEV:
+ * no agent.  What a dead process has left under way in its queue is ended by
+ * who takes the queue next.
+ */
+int eca_agent_open(EcaAgent **agent, Eca *eca, EcaBy by);
+void eca_agent_close(EcaAgent *agent);
+
+/* The number of its queue, or the error for which it has none. */
+int eca_agent_queue(const EcaAgent *agent);
+
+/* What the command under way has done so far, as EcaOutcome.done counts. */
+uint64_t eca_agent_progress(EcaAgent *agent);
+
+/* The command under way ends soon, with status 11; by registers it goes on. */
+void eca_agent_abort(EcaAgent *agent);
+
+/* A command for @count ranges of any length, in their order. */
+int eca_do(EcaAgent *agent, EcaVerb verb, uint32_t gfam,
+           const EcaRange *ranges, uint32_t count, EcaOutcome *outcome,
+           int timeout_ms);
+
+/*
+ * A byte of @held for each page that the range touches: 0 not held, 1 to
+ * read, 2 owned, 3 tracked by lines.
+ */
+int eca_holdings(EcaAgent *agent, uint32_t gfam, EcaRange range,
+                 uint8_t *held, EcaOutcome *outcome, int timeout_ms);
+
+/* When all commands of other queues that had begun have ended. */
+int eca_fence(EcaAgent *agent, EcaOutcome *outcome, int timeout_ms);
+
+/*
+ * Copies by the agent's DMA engine, of whole lines.  Between a device and the
+ * caller's memory they go through pages of the library's.
+ */
+int eca_copy_out(EcaAgent *agent, uint32_t gfam, uint64_t dpa, void *to,
+                 uint64_t bytes, EcaOutcome *outcome, int timeout_ms);
+int eca_copy_in(EcaAgent *agent, uint32_t gfam, uint64_t dpa,
+                const void *from, uint64_t bytes, EcaOutcome *outcome,
+                int timeout_ms);
+int eca_copy_across(EcaAgent *agent, uint32_t gfam, uint64_t dpa,
+                    uint32_t to_gfam, uint64_t to_dpa, uint64_t bytes,
+                    EcaOutcome *outcome, int timeout_ms);
+
+/*
+ * A message of at most ECA_MESSAGE_BYTES to a host, which gets it as an event;
+ * longer is -EMSGSIZE.  Status 2: no host can have the number; 9: its inbox is
+ * full; 15: it is not there, or takes none.
+ */
+#define ECA_MESSAGE_BYTES   24
+int eca_send(EcaAgent *agent, uint32_t host, const void *data,
+             uint32_t bytes, EcaOutcome *outcome, int timeout_ms);
+
+/* Events of the agent */
+
+typedef struct EcaEvents EcaEvents;
+
+typedef enum EcaEventKind {
+    ECA_EVENT_OF_BISNP = 1,
+    ECA_EVENT_OF_OWNERSHIP,
+    ECA_EVENT_OF_POISON,
+    ECA_EVENT_OF_CONFLICT,
+    ECA_EVENT_OF_HOST,
+    ECA_EVENT_OF_LEAF,
+    ECA_EVENT_OF_CAPACITY = 8,
+    ECA_EVENT_OF_RECEIVED,
+    ECA_EVENT_OF_MESSAGE,
+} EcaEventKind;
+
+typedef struct EcaEvent {           /* as in docs/specs/dpu-eca.rst */
+    uint32_t kind, host, gfam, count;
+    uint64_t dpa, bytes, time_ns;
+    uint8_t data[ECA_MESSAGE_BYTES];
+} EcaEvent;
+
+/* The name of a kind, as in "message"; NULL if there is none. */
+const char *eca_event_name(uint32_t kind);
+
+/*
+ * Have the agent tell events: bit k of @kinds is kind k; of kinds 1 and 2 one
+ * in 2^@sample, at most 20.  One process of a host does this: -EBUSY.  Other
+ * errors as eca_agent_open().  An EcaEvents is for one thread.
+ */
+int eca_events_open(EcaEvents **events, Eca *eca, uint32_t kinds,
+                    uint32_t sample);
+void eca_events_close(EcaEvents *events);
+
+/* The next event.  -ETIMEDOUT; -EIO: somebody has turned the ring off. */
+int eca_events_next(EcaEvents *events, EcaEvent *event, int timeout_ms);
+
+/* Events for which there was no room. */
+uint64_t eca_events_lost(EcaEvents *events);
+
 /* Arenas */
 
 typedef enum EcaKind {

@@ -166,6 +166,21 @@ def documents(bench):
         eca(bench, 0, "arena", "destroy")
 
 
+def queues(bench):
+    """The agent's queues and events, by processes of one guest."""
+    names = bench.one.run_all({0: ["eca-test", "--agent", "list"]},
+                              60)[0][1].decode().split()
+    if not names:
+        raise ui.UserError("eca-test has no tests of the agent's queues")
+    for name in names:
+        with bench.test(f"the agent's queues: {name}") as wrong, \
+                ui.Step(f"the agent's queues: {name}"):
+            status, _, err = bench.one.run_all(
+                {0: ["eca-test", "--agent", name]}, TIMEOUT)[0]
+            if status:
+                wrong.append(f"status {status}, {err.decode().strip()}")
+
+
 def living(bench):
     return [host for host in bench.hosts if bench.one.alive(f"host{host}")]
 
@@ -173,6 +188,7 @@ def living(bench):
 def run(bench):
     """All of it; those that were killed are booted again when few are left."""
     documents(bench)
+    queues(bench)
     first = random.randrange(1, 1 << 40)
     for case in PROCESS_CASES:
         kill_process(bench, case, first)

@@ -554,6 +554,7 @@ static const char help[] =
     "       eca-test --role ROLE --case NAME --run N [OPTIONS]\n"
     "       eca-test --stopped --run N [OPTIONS]\n"
     "       eca-test --list\n"
+    "       eca-test --agent NAME\n"
     "\n"
     "Tests libeca on this machine, through a file; or is one guest's part\n"
     "of one case.\n"
@@ -570,6 +571,8 @@ static const char help[] =
     "  --offset N       where the control page is (default 0)\n"
     "  --stopped        wait until that run's victim has stopped\n"
     "  --list           the cases\n"
+    "  --agent NAME     in a guest, as root: this test of the agent's queues;\n"
+    "                   'list' lists them\n"
     "\n"
     "Exit status: 0 as expected, 99 a check failed, 2 usage.\n";
 
@@ -613,6 +616,24 @@ static int on_file(const char *file, const char *only)
     return status;
 }
 
+static int agent_test(const char *name)
+{
+    bool list = !strcmp(name, "list");
+
+    for (const AgentTest *test = agent_tests; test->name; test++) {
+        if (list) {
+            printf("%s\n", test->name);
+        } else if (!strcmp(name, test->name)) {
+            test->run();
+            return 0;
+        }
+    }
+    if (!list) {
+        fprintf(stderr, "eca-test: --agent %s: see --agent list\n", name);
+    }
+    return list ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -628,6 +649,7 @@ int main(int argc, char **argv)
         { "offset", required_argument, NULL, 'a' },
         { "stopped", no_argument, NULL, 'w' },
         { "list", no_argument, NULL, 'l' },
+        { "agent", required_argument, NULL, 'g' },
         { "help", no_argument, NULL, 'h' },
         { 0 }
     };
@@ -679,6 +701,8 @@ int main(int argc, char **argv)
                 printf("%s\n", item->name);
             }
             return 0;
+        case 'g':
+            return agent_test(optarg);
         case 'h':
             fputs(help, stdout);
             return 0;

@@ -167,4 +167,12 @@ void test_random_deaths(const char *file, uint64_t seed);
 /* races.c */
 void test_races(const char *file);
 
+/* agent.c: in a guest, as root. */
+typedef struct AgentTest {
+    const char *name;
+    void (*run)(void);
+} AgentTest;
+
+extern const AgentTest agent_tests[];
+
 #endif /* ECA_TEST_H */

@@ -70,6 +70,10 @@ const char *eca_strerror(int error)
         return "no room for more processes";
     case -EPERM:
         return "not held by the caller";
+    case -ENOSR:
+        return "the agent's four queues are taken";
+    case -EACCES:
+        return "permission denied; the agent's queues need root";
     case -ENODEV:
         return "this host has no dpu-eca";
     case -ENOTSUP:
@@ -219,6 +223,25 @@ static uint64_t now_ns(void)
     return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
+int libeca_wait_left(Wait *wait)
+{
+    uint64_t now = now_ns();
+
+    if (!wait->deadline) {
+        wait->deadline = now + wait->timeout_ms * 1000000ull;
+    }
+    /* Rounded up: 0 is the end. */
+    return now >= wait->deadline ? 0 :
+           (wait->deadline - now + 999999) / 1000000;
+}
+
+int libeca_wait_moved(Wait *wait)
+{
+    wait->tries = 0;
+    wait->last = false;
+    return libeca_wait_left(wait) || !wait->timeout_ms ? 0 : -ETIMEDOUT;
+}
+
 int libeca_wait(Wait *wait)
 {
     static const struct timespec nap = { .tv_nsec = NAP_NS };
@@ -240,10 +263,7 @@ int libeca_wait(Wait *wait)
     if (!wait->eca->ops->up(wait->eca)) {
         return -ENOLINK;
     }
-    if (!wait->deadline) {
-        wait->deadline = now_ns() + wait->timeout_ms * 1000000ull;
-    }
-    if (now_ns() >= wait->deadline) {
+    if (!libeca_wait_left(wait)) {
         wait->last = true;
     } else {
         nanosleep(&nap, NULL);

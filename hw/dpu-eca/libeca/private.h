@@ -94,6 +94,30 @@ int libeca_bar_file(Eca *eca, const char *name);
  */
 int libeca_bar_claim(int fd, uint32_t offset, uint32_t bytes);
 
+/* Memory for the agent's DMA, pinned.c */
+
+#define PINNED_PAGES    33
+#define PINNED_BYTES    (PINNED_PAGES * PAGE_BYTES)
+
+typedef struct Pinned {
+    uint8_t *at;                    /* zeroed */
+    uint64_t address[PINNED_PAGES]; /* guest physical, of each page */
+    uint32_t offset;                /* of the registers it is for */
+    int pin;                        /* the io_uring */
+    int claim;                      /* resource0, with the lock */
+} Pinned;
+
+/*
+ * Claim the agent's registers at @offset, clear the one at @control from
+ * there, and get memory for what they are about; bus mastering is enabled.
+ * -EBUSY: another process has them; errors of eca_agent_open().
+ */
+int libeca_pin(Pinned *p, Eca *eca, uint32_t offset, uint32_t bytes,
+               uint32_t control);
+
+/* The caller has turned off what uses it. */
+void libeca_unpin(Pinned *p);
+
 /* A process's start time and boot, hashed; 0: no such process lives. */
 uint64_t libeca_process_stamp(uint32_t pid);
 
@@ -121,6 +145,15 @@ typedef struct Wait {
  * -ENOLINK, or -EINVAL for a negative time: give up.
  */
 int libeca_wait(Wait *wait);
+
+/*
+ * Something has come: look eagerly again, within the same time.  0, or
+ * -ETIMEDOUT when that is over; a time of 0 is once for each.
+ */
+int libeca_wait_moved(Wait *wait);
+
+/* ms that are left, at least 0; the time begins with the first call. */
+int libeca_wait_left(Wait *wait);
 
 /* Words in shared memory */
 
