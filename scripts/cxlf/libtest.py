@@ -116,9 +116,9 @@ def documents(bench):
             if found != want:
                 wrong.append(f"host {host}: {found}, not {want}")
     with bench.test("the commands of eca(1)"):
-        said = regiontest.script(bench, last,
-                                 "set -e\n" + manuals.blocks("eca.1")[0])
-        ui.note(said.replace("\0", "").strip())
+        for host, block in zip((last, 0), manuals.blocks("eca.1")):
+            said = regiontest.script(bench, host, "set -e\n" + block)
+            ui.note(said.replace("\0", "").strip())
     with bench.test("the tool: an object from one guest to another") as wrong:
         eca(bench, 0, "--bytes", "16M", "arena", "create")
         eca(bench, 0, "alloc", "greeting", "64")
@@ -181,6 +181,106 @@ def queues(bench):
                 wrong.append(f"status {status}, {err.decode().strip()}")
 
 
+def told(bench, host, *options):
+    """What `eca --json OPTIONS` says, whatever its exit status."""
+    status, out, err = bench.one.run_all(
+        {host: ["eca", "--json", *map(str, options)]}, 60)[host]
+    try:
+        return status, json.loads(out)
+    except ValueError:
+        return status, err.decode().strip()
+
+
+def ways(bench):
+    """The tool's commands by either way, and what it refuses."""
+    for way in ("queue", "registers"):
+        with bench.test(f"the tool: commands by {way}") as wrong:
+            for command in ("acquire-owned", "release", "acquire-owned"):
+                status, said = told(bench, 0, "--by", way, "--length", "8M",
+                                    command)
+                if status or said["count"] != 2048:
+                    wrong.append(f"{command}: {status}, {said}")
+            status, said = told(bench, 0, "--length", "16M", "holdings")
+            if status or said[0] != {"at": 0, "length": 8 << 20,
+                                     "held": "owned"}:
+                wrong.append(f"holdings: {status}, {said}")
+            told(bench, 0, "--by", way, "--length", "16M", "release")
+    with bench.test("the tool: a list of 5000 ranges") as wrong:
+        said = regiontest.script(
+            bench, 0, "awk 'BEGIN { for (i = 0; i < 5000; i++) "
+            "print i * 8192, \"4K\" }' | eca --ranges - acquire-owned")
+        if said != "acquire-owned: 0, done; 5000 pages, lines or ranges\n":
+            wrong.append(said)
+    with bench.test("the tool: copies by the agent") as wrong:
+        said = regiontest.script(bench, 0, """set -e
+            dd if=/dev/urandom of=/tmp/in bs=1M count=3 2>/dev/null
+            eca --at 32M copy-in </tmp/in
+            eca --at 32M --length 3M copy-across 40M
+            eca --at 40M --length 3M copy-out >/tmp/out
+            cmp /tmp/in /tmp/out && echo same""")
+        if not said.endswith("same\n"):
+            wrong.append(said)
+    with bench.test("the tool: what it refuses") as wrong:
+        for words, want, says in (
+                (("--by", "post", "release"), 2, "--by post: accepts any"),
+                (("--by", "registers", "fence"), 2, "--by registers: needs"),
+                (("--at", "1T", "release"), 2, "--at, --length: beyond"),
+                (("--to-gfam", "3", "--length", "4K", "copy-across", "0"), 2,
+                 "--to-gfam 3: the fabric has 1"),
+                (("--kinds", "host,bird", "events"), 2,
+                 "--kinds host,bird: accepts"),
+                (("--sample", "21", "events"), 2, "--sample 21: accepts"),
+                (("--ranges", "/dev/null", "release"), 2, "no lines of AT"),
+                (("--ranges", "/none", "release"), 2, "--ranges /none: "),
+                (("--timeout", "0", "--kinds", "message", "events"), 3,
+                 "the time is over"),
+                (("send", "99", "x"), 2, "send 99: accepts 0 to"),
+                (("send", "0", "x" * 25), 2, "TEXT accepts at most 24")):
+            status, said = told(bench, 0, *words)
+            if status != want or says not in said:
+                wrong.append(f"{words}: status {status}, '{said}'")
+
+
+def messages(bench):
+    """From one guest to another, by the tool."""
+    last = bench.hosts[-1]
+    with bench.test("the tool: a message to another guest") as wrong:
+        job = agent.Job(bench.one.agent(0), [
+            "eca", "--json", "--kinds", "message", "--timeout", "60",
+            "events"])
+        # Until the ring is on, nobody takes messages there.
+        regiontest.script(bench, last, """tries=0
+            until eca send 0 'hello, host 0'; do
+                tries=$((tries + 1))
+                [ $tries -le 600 ] || exit 1
+                usleep 50000
+            done""")
+        status, out, err = agent.wait_all([job], 60)[0]
+        said = json.loads(out) if not status else err.decode()
+        if status or said["text"] != "hello, host 0" or said["host"] != last:
+            wrong.append(f"status {status}, {said}")
+    with bench.test("the tool: events until a signal") as wrong:
+        said = regiontest.script(bench, 0, """
+            eca --kinds message --follow events >/tmp/events 2>&1 &
+            for text in one two three; do
+                tries=0
+                until eca send "$1" "$text" >/dev/null; do
+                    tries=$((tries + 1))
+                    [ $tries -le 600 ] || exit 1
+                    usleep 50000
+                done
+            done
+            tries=0
+            until grep -q 'text three' /tmp/events; do
+                tries=$((tries + 1))
+                [ $tries -le 600 ] || { cat /tmp/events; exit 1; }
+                usleep 50000
+            done
+            kill $! && wait $! && grep -c text /tmp/events""", 0)
+        if said != "3\n":
+            wrong.append(said)
+
+
 def living(bench):
     return [host for host in bench.hosts if bench.one.alive(f"host{host}")]
 
@@ -189,6 +289,8 @@ def run(bench):
     """All of it; those that were killed are booted again when few are left."""
     documents(bench)
     queues(bench)
+    ways(bench)
+    messages(bench)
     first = random.randrange(1, 1 << 40)
     for case in PROCESS_CASES:
         kill_process(bench, case, first)

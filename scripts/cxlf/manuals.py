@@ -72,7 +72,7 @@ def _together(place, *commands):
 def _examples(place):
     """The pages' commands and the examples, through a file."""
     wrong = []
-    status, said = _call(place, "sh", "-ec", blocks("eca.1")[1])
+    status, said = _call(place, "sh", "-ec", blocks("eca.1")[2])
     if status:
         wrong.append(f"eca.1's example: status {status}, {said}")
     for number in (1, 2):
@@ -105,6 +105,10 @@ def _bad_input(place):
              "arena eat: accepts create, list"),
             (("--bytes", "12X", "info"), 2, "--bytes 12X: accepts bytes"),
             (("--objects", "0", "info"), 2, "--objects 0: accepts 1 to"),
+            (("--by", "post", "info"), 2, "--by post: accepts any, queue"),
+            (("--sample", "21", "info"), 2, "--sample 21: accepts 0 to 20"),
+            (("--device", "memory", "release"), 1, "no dpu-eca"),
+            (("--device", "memory", "events"), 1, "no dpu-eca"),
             (("--class", "warm", "info"), 2, "--class warm: accepts hot"),
             (("--device", "memory", "free", "none"), 1, "none: there is"),
             (("--device", "memory", "arena", "create"), 1, "exists"),

@@ -356,8 +356,7 @@ static void test_events(void)
         kill(getpid(), SIGKILL);
     }
     CHECK(waitpid(child, NULL, 0) == child);
-    /* Nobody takes messages now that their reader is dead: who comes next
-     * finds none of the dead one's. */
+    /* Who comes next has nothing of what the dead one asked for. */
     EXPECT(eca_events_open(&events, eca, 1 << ECA_EVENT_OF_MESSAGE, 0), 0);
     EXPECT(eca_events_open(&more, eca, ~0u, 0), -EBUSY);
     for (uint64_t i = 0; i < 200; i++) {
@@ -379,7 +378,7 @@ static void test_events(void)
 const AgentTest agent_tests[] = {
     { "by-queue", by_queue },
     { "by-registers", by_registers },
-    { "list", test_list },
+    { "many-ranges", test_list },
     { "copies", test_copies },
     { "together", test_together },
     { "all-taken", test_all },

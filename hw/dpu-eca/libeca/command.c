@@ -234,6 +234,7 @@ static void give(EcaAgent *a, Job *job)
 /* The next piece's end, if it has ended. */
 static bool take(EcaAgent *a, Job *job)
 {
+    /* the agent writes it */
     volatile Completion *c = &((Rings *)a->pinned.at)->cq[a->head];
     const uint8_t *page = a->pinned.at + (a->head + 1) * PAGE_BYTES;
     uint64_t units = piece_units(job, job->taken), bytes;

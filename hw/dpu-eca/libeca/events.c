@@ -100,6 +100,7 @@ void eca_events_close(EcaEvents *e)
 
 int eca_events_next(EcaEvents *e, EcaEvent *event, int timeout_ms)
 {
+    /* the agent writes it */
     volatile Entry *entry = (Entry *)e->pinned.at + e->head;
     Wait wait = WAIT(e->eca, timeout_ms);
 

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "tool.h"
-#include "../eca-regs.h"
 
 #define MAX_REGIONS     64
 
@@ -55,10 +54,12 @@ static void info_json(Eca *eca, const EcaInfo *info)
     printf("]}\n");
 }
 
-static int show_info(const Options *options, Eca *eca, char **arguments)
+static int show_info(const Command *command, const Options *options,
+                     Eca *eca, char **arguments)
 {
     EcaInfo info;
 
+    (void)command;
     (void)arguments;
     eca_info(eca, &info);
     if (options->json) {
@@ -86,11 +87,13 @@ static int show_info(const Options *options, Eca *eca, char **arguments)
     return EXIT_DONE;
 }
 
-static int show_regions(const Options *options, Eca *eca, char **arguments)
+static int show_regions(const Command *command, const Options *options,
+                        Eca *eca, char **arguments)
 {
     EcaRegion regions[MAX_REGIONS];
     int count = eca_regions(regions, MAX_REGIONS);
 
+    (void)command;
     (void)eca;
     (void)arguments;
     if (count < 0) {
@@ -116,11 +119,13 @@ static int show_regions(const Options *options, Eca *eca, char **arguments)
     return EXIT_DONE;
 }
 
-static int show_counters(const Options *options, Eca *eca, char **arguments)
+static int show_counters(const Command *command, const Options *options,
+                         Eca *eca, char **arguments)
 {
     EcaInfo info;
     uint64_t value;
 
+    (void)command;
     (void)arguments;
     eca_info(eca, &info);
     printf("%s", options->json ? "{" : "");
@@ -144,77 +149,3 @@ const Command agent_commands[] = {
     { "counters", "", 0, false, show_counters, "of this host's agent", 0 },
     { 0 }
 };
-
-/* Commands for pages */
-
-const Command page_commands[] = {
-    { "flush", "", 0, false, NULL, "write private copies back",
-      ECA_COPY_FLUSH },
-    { "invalidate", "", 0, false, NULL, "drop private copies",
-      ECA_COPY_INVALIDATE },
-    { "flush-invalidate", "", 0, false, NULL, "both",
-      ECA_COPY_FLUSH | ECA_COPY_INVALIDATE },
-    { "acquire-shared", "", 0, false, NULL, "hold the pages, to read",
-      ECA_PAGES_SHARED },
-    { "acquire-owned", "", 0, false, NULL, "hold the pages, to write",
-      ECA_PAGES_OWNED },
-    { "release", "", 0, false, NULL, "give the pages and their lines up",
-      ECA_PAGES_RELEASE },
-    { "promote", "", 0, false, NULL, "track the pages by lines",
-      ECA_PAGES_PROMOTE },
-    { "demote", "", 0, false, NULL, "own the pages, also those tracked by "
-      "lines", ECA_PAGES_DEMOTE },
-    { "prefetch", "", 0, false, NULL, "ask for the pages, to read, without a "
-      "wait", ECA_PAGES_PREFETCH },
-    { "reserve", "", 0, false, NULL, "let no other host use the range",
-      ECA_RESERVE },
-    { "unreserve", "", 0, false, NULL, "give up this host's reserved ranges "
-      "in it", ECA_UNRESERVE },
-    { 0 }
-};
-
-static const char *const status_names[] = {
-    "done", "unknown command", "not a range of this device", "too long",
-    "fabric lost", "busy", "not for all pages", "no page ownership",
-    "reserved by another host", "no room for more ranges",
-    "nothing reserved there",
-};
-
-#define STATUS_NAMES    (sizeof(status_names) / sizeof(status_names[0]))
-
-int run_page_command(const Command *command, const Options *options,
-                     Eca *eca)
-{
-    uint64_t size, first, count, length;
-    uint32_t status;
-    EcaInfo info;
-    int error;
-
-    eca_info(eca, &info);
-    if (options->gfam >= info.gfams) {
-        fprintf(stderr, "eca: --gfam %" PRIu32 ": the fabric has %" PRIu32
-                "\n", options->gfam, info.gfams);
-        return EXIT_USAGE;
-    }
-    first = options->type == ECA_CLASS_HOT ? 0 : info.gfam[options->gfam].hot;
-    size = options->type == ECA_CLASS_HOT ? info.gfam[options->gfam].hot :
-           info.gfam[options->gfam].bulk;
-    length = options->has_length ? options->length : size - options->at;
-    if (options->at > size || length > size - options->at) {
-        fprintf(stderr, "eca: --at, --length: beyond the class's %" PRIu64
-                " bytes\n", size);
-        return EXIT_USAGE;
-    }
-    error = eca_command(eca, command->number, options->gfam,
-                        first + options->at, length, &status, &count,
-                        options->timeout_ms);
-    if (error) {
-        return failed(command->name, error);
-    }
-    printf(options->json ? "{\"command\":\"%s\",\"status\":%" PRIu32
-           ",\"text\":\"%s\",\"count\":%" PRIu64 "}\n" :
-           "%s: %" PRIu32 ", %s; %" PRIu64 " pages or lines\n",
-           command->name, status,
-           status < STATUS_NAMES ? status_names[status] : "unknown", count);
-    return status ? EXIT_NOT_DONE : EXIT_DONE;
-}

@@ -66,12 +66,14 @@ static int check(const Options *options, EcaArena *arena)
     return error ? EXIT_NOT_DONE : EXIT_DONE;
 }
 
-static int run_arena(const Options *options, Eca *eca, char **arguments)
+static int run_arena(const Command *command, const Options *options,
+                     Eca *eca, char **arguments)
 {
     const char *what = arguments[0];
     EcaArena *arena;
     int error, status;
 
+    (void)command;
     if (!strcmp(what, "create")) {
         error = eca_arena_create(eca, options->offset, options->bytes,
                                  options->objects);
@@ -93,13 +95,15 @@ static int run_arena(const Options *options, Eca *eca, char **arguments)
     return error ? failed("arena", error) : EXIT_DONE;
 }
 
-static int run_alloc(const Options *options, Eca *eca, char **arguments)
+static int run_alloc(const Command *command, const Options *options,
+                     Eca *eca, char **arguments)
 {
     uint64_t bytes = size_of("alloc", arguments[1]);
     EcaArena *arena;
     void *at;
     int error = eca_arena_join(&arena, eca, options->offset);
 
+    (void)command;
     if (error) {
         return failed("the arena", error);
     }
@@ -109,11 +113,13 @@ static int run_alloc(const Options *options, Eca *eca, char **arguments)
     return error ? failed(arguments[0], error) : EXIT_DONE;
 }
 
-static int run_free(const Options *options, Eca *eca, char **arguments)
+static int run_free(const Command *command, const Options *options,
+                    Eca *eca, char **arguments)
 {
     EcaArena *arena;
     int error = eca_arena_join(&arena, eca, options->offset);
 
+    (void)command;
     if (error) {
         return failed("the arena", error);
     }
@@ -169,21 +175,27 @@ static int with_data(const Options *options, Eca *eca, const char *name,
     return error ? failed(name, error) : EXIT_DONE;
 }
 
-static int run_cat(const Options *options, Eca *eca, char **arguments)
+static int run_cat(const Command *command, const Options *options,
+                   Eca *eca, char **arguments)
 {
+    (void)command;
     return with_data(options, eca, arguments[0], false);
 }
 
-static int run_put(const Options *options, Eca *eca, char **arguments)
+static int run_put(const Command *command, const Options *options,
+                   Eca *eca, char **arguments)
 {
+    (void)command;
     return with_data(options, eca, arguments[0], true);
 }
 
-static int run_format(const Options *options, Eca *eca, char **arguments)
+static int run_format(const Command *command, const Options *options,
+                      Eca *eca, char **arguments)
 {
     int error = eca_format_file(arguments[0],
                                 size_of("format", arguments[1]));
 
+    (void)command;
     (void)options;
     (void)eca;
     return error ? failed(arguments[0], error) : EXIT_DONE;

@@ -14,7 +14,7 @@
 #include "tool.h"
 
 static const Command *const tables[] = {
-    agent_commands, arena_commands, page_commands,
+    agent_commands, arena_commands, page_commands, event_commands,
 };
 
 #define TABLES          (sizeof(tables) / sizeof(tables[0]))
@@ -48,8 +48,8 @@ uint64_t size_of(const char *name, const char *text)
     return value << shift;
 }
 
-static uint64_t number(const char *name, const char *text, uint64_t low,
-                       uint64_t high)
+uint64_t number_of(const char *name, const char *text, uint64_t low,
+                   uint64_t high)
 {
     uint64_t value = size_of(name, text);
 
@@ -89,6 +89,17 @@ static void help(void)
            "bulk)\n"
            "  --at BYTES        first byte, for pages (default 0)\n"
            "  --length BYTES    for pages (default: to the end)\n"
+           "  --ranges FILE     lines of AT LENGTH from --at on, instead; - is "
+           "stdin\n"
+           "  --to-gfam N       where copy-across goes (default 0)\n"
+           "  --by WAY          any, queue or registers: how commands are "
+           "given (default\n"
+           "                    any)\n"
+           "  --kinds LIST      of events, with commas between (default: "
+           "all)\n"
+           "  --sample N        one event in 2^N of bisnp and ownership "
+           "(default 0)\n"
+           "  --follow          events until a signal comes\n"
            "  --timeout SECONDS of any wait (default 60)\n"
            "  --json            for programs\n"
            "  --help            this text\n\n"
@@ -110,6 +121,24 @@ static const Command *find(const char *name)
     exit(EXIT_USAGE);
 }
 
+static void take_way(Options *options, const char *text)
+{
+    static const char *const ways[] = {
+        [ECA_BY_ANY] = "any", [ECA_BY_QUEUE] = "queue",
+        [ECA_BY_REGISTERS] = "registers",
+    };
+
+    for (EcaBy by = ECA_BY_ANY; by <= ECA_BY_REGISTERS; by++) {
+        if (!strcmp(text, ways[by])) {
+            options->by = by;
+            return;
+        }
+    }
+    fprintf(stderr, "eca: --by %s: accepts any, queue and registers\n",
+            text);
+    exit(EXIT_USAGE);
+}
+
 static void take_option(Options *options, int option, const char *text)
 {
     switch (option) {
@@ -123,13 +152,13 @@ static void take_option(Options *options, int option, const char *text)
         options->bytes = size_of("--bytes", text);
         break;
     case 'n':
-        options->objects = number("--objects", text, 1, 65536);
+        options->objects = number_of("--objects", text, 1, 65536);
         break;
     case 'a':
         options->align = size_of("--align", text);
         break;
     case 'g':
-        options->gfam = number("--gfam", text, 0, ECA_MAX_GFAMS - 1);
+        options->gfam = number_of("--gfam", text, 0, ECA_MAX_GFAMS - 1);
         break;
     case 'c':
         options->type = strcmp(text, "hot") ? ECA_CLASS_BULK : ECA_CLASS_HOT;
@@ -145,8 +174,27 @@ static void take_option(Options *options, int option, const char *text)
         options->length = size_of("--length", text);
         options->has_length = true;
         break;
+    case 'r':
+        options->ranges = text;
+        break;
+    case 'G':
+        options->to_gfam = number_of("--to-gfam", text, 0,
+                                     ECA_MAX_GFAMS - 1);
+        break;
+    case 'B':
+        take_way(options, text);
+        break;
+    case 'k':
+        options->kinds = text;
+        break;
+    case 's':
+        options->sample = number_of("--sample", text, 0, 20);
+        break;
+    case 'f':
+        options->follow = true;
+        break;
     case 't':
-        options->timeout_ms = 1000 * number("--timeout", text, 0, 86400);
+        options->timeout_ms = 1000 * number_of("--timeout", text, 0, 86400);
         break;
     case 'j':
         options->json = true;
@@ -171,6 +219,12 @@ int main(int argc, char **argv)
         { "class", required_argument, NULL, 'c' },
         { "at", required_argument, NULL, 'p' },
         { "length", required_argument, NULL, 'l' },
+        { "ranges", required_argument, NULL, 'r' },
+        { "to-gfam", required_argument, NULL, 'G' },
+        { "by", required_argument, NULL, 'B' },
+        { "kinds", required_argument, NULL, 'k' },
+        { "sample", required_argument, NULL, 's' },
+        { "follow", no_argument, NULL, 'f' },
         { "timeout", required_argument, NULL, 't' },
         { "json", no_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
@@ -199,8 +253,8 @@ int main(int argc, char **argv)
                 command->arguments);
         return EXIT_USAGE;
     }
-    /* Making a file needs no device, and showing regions none that is open. */
-    if (command->memory || given || !command->count) {
+    /* Making a file needs no device, and the agent's commands no memory. */
+    if (strcmp(command->name, "format")) {
         error = eca_open(&eca, command->memory || given ? options.device :
                          NULL);
         if (error) {
@@ -208,8 +262,7 @@ int main(int argc, char **argv)
                           "this host's agent", error);
         }
     }
-    status = command->run ? command->run(&options, eca, argv + optind + 1) :
-             run_page_command(command, &options, eca);
+    status = command->run(command, &options, eca, argv + optind + 1);
     eca_close(eca);
     return status;
 }

@@ -16,29 +16,49 @@ typedef struct Options {
     uint64_t offset, bytes, align, at, length;
     uint32_t objects, gfam;
     EcaClass type;
+    EcaBy by;
+    const char *ranges, *kinds;
+    uint32_t to_gfam, sample;
     int timeout_ms;
-    bool json, has_length;
+    bool json, has_length, follow;
 } Options;
 
-typedef struct Command {
+typedef struct Command Command;
+
+struct Command {
     const char *name;
     const char *arguments;          /* their names, for --help */
     int count;
     bool memory;                    /* needs the device, not the agent alone */
     /* Returns an exit status; @arguments are @count words. */
-    int (*run)(const Options *options, Eca *eca, char **arguments);
+    int (*run)(const Command *command, const Options *options, Eca *eca,
+               char **arguments);
     const char *help;
     uint32_t number;                /* of the agent's command */
-} Command;
+};
 
-extern const Command arena_commands[], agent_commands[], page_commands[];
+extern const Command arena_commands[], agent_commands[], page_commands[],
+    event_commands[];
 
 /* Say what went wrong; the exit status. */
 int failed(const char *what, int error);
 /* A size in bytes, also with K, M, G behind it; exits if it is none. */
 uint64_t size_of(const char *name, const char *text);
 
-int run_page_command(const Command *command, const Options *options,
-                     Eca *eca);
+/* A number from @low to @high; exits if it is none. */
+uint64_t number_of(const char *name, const char *text, uint64_t low,
+                   uint64_t high);
+
+/* tool-pages.c: what commands of the agent have in common */
+
+/* Run @body with the agent open: a signal aborts its command. */
+int with_agent(const Command *command, const Options *options, Eca *eca,
+               int (*body)(const Command *command, const Options *options,
+                           void *arg), void *arg);
+EcaAgent *the_agent(void);
+
+/* Say what came of a command, or why there is no outcome; exit status. */
+int report(const Command *command, const Options *options, int error,
+           const EcaOutcome *out, const char *unit);
 
 #endif /* LIBECA_TOOL_H */
