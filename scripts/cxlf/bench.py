@@ -13,7 +13,8 @@ import random
 import time
 
 from . import (agent, build, cli, cluster, corebench, echobench, exitbench,
-               guest, machine, realtest, traffic, transferbench, ui)
+               guest, machine, queuebench, realtest, traffic, transferbench,
+               ui)
 from .figures import figures, spread
 
 OPS = ("load", "store", "xadd", "memcpy-read", "memcpy-write")
@@ -398,6 +399,10 @@ def _parser():
     instead.add_argument("--echo", action="store_true",
                          help="instead, time messages between two guests by "
                          "libeca's queue pair, beside TCP over virtio-net")
+    instead.add_argument("--queue", action="store_true",
+                         help="instead, time the agent's queue: a command's "
+                         "round trip beside a device's interrupt, and "
+                         "acquiring 1 GiB beside faulting it in")
     instead.add_argument("--exits", action="store_true",
                          help="instead, count the accesses to devices that "
                          "a guest makes until it is ready")
@@ -440,7 +445,7 @@ def main():
                    binary="/bin/true").check()
     binary = args.qemu or build.everything()
     kinds = {"transfer": transferbench.Transfers, "exits": exitbench.Exits,
-             "echo": echobench.Echoes,
+             "echo": echobench.Echoes, "queue": queuebench.Queues,
              "programs": realtest.Runs}
     for name, kind in kinds.items():
         if getattr(args, name):

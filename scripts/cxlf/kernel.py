@@ -23,7 +23,8 @@ SUITES = ("trixie", "trixie-backports")
 LOADED = ("virtio_pci", "virtio_console", "cxl_acpi", "cxl_pci", "cxl_port",
           "cxl_mem", "dax_cxl", "device_dax")
 # In the image for tests that want them, and not loaded.
-CARRIED = ("kmem", "virtio_net", "virtio_blk", "cxl_pmem")
+CARRIED = ("kmem", "virtio_net", "virtio_blk", "cxl_pmem",
+           "uio_pci_generic")
 FORMAT = 1
 
 
