@@ -11,13 +11,14 @@
 #define CXLF_TOPOLOGY_FDT_H
 
 #include <stddef.h>
-#include "cxlf/topology.h"
+#include "cxlf/graph.h"
 
 #define CXLF_TOPOLOGY_COMPATIBLE "cxl-fabric,topology-v1"
 
 /*
  * cxlf_topology_read: the topology in a device tree blob of @size bytes.
- * The blob is not trusted.  On failure *@why names the node or property.
+ * The blob is not trusted.  On failure *@why has the node's path and the
+ * property, and is valid until the thread's next failure.
  */
 bool cxlf_topology_read(const void *blob, size_t size,
                         struct cxlf_topology *t, const char **why);
@@ -28,5 +29,18 @@ bool cxlf_topology_read(const void *blob, size_t size,
  */
 size_t cxlf_topology_write(const struct cxlf_topology *t, void *buffer,
                            size_t capacity);
+
+/*
+ * cxlf_graph_read: the switches and links in a blob that
+ * cxlf_topology_read() has accepted, as @t.  A topology may have none:
+ * more hosts on a leaf than it has ports, or more components than PIDs.
+ */
+bool cxlf_graph_read(const void *blob, const struct cxlf_topology *t,
+                     struct cxlf_graph *g, const char **why);
+
+/* cxlf_graph_write: like cxlf_topology_write(), with @g unless it is NULL. */
+size_t cxlf_graph_write(const struct cxlf_topology *t,
+                        const struct cxlf_graph *g, void *buffer,
+                        size_t capacity);
 
 #endif /* CXLF_TOPOLOGY_FDT_H */
