@@ -58,7 +58,6 @@ struct cxlf_graph {
     uint32_t spines;
     uint32_t switch_links;  /* these come first */
     uint32_t links;         /* then one for each GFAM device, and host */
-    struct cxlf_link link[CXLF_MAX_LINKS];
     uint32_t latency[CXLF_MAX_SWITCHES];    /* ns, one way; leaves first */
     uint16_t pid_host[CXLF_MAX_HOSTS];
     uint16_t pid_gfam[CXLF_MAX_GFAMS];
@@ -66,7 +65,11 @@ struct cxlf_graph {
     uint32_t lds[CXLF_MAX_GFAMS];           /* 0: not a pooled device */
     /* The host that a logical device is bound to at first, or NOBODY. */
     uint32_t bound[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    struct cxlf_link link[CXLF_MAX_LINKS];      /* [links] of them */
 };
+
+/* cxlf_graph_same: whether two graphs of a topology are the same. */
+bool cxlf_graph_same(const struct cxlf_graph *a, const struct cxlf_graph *b);
 
 /*
  * cxlf_graph_links: how many links between switches a topology with @spines

@@ -10,6 +10,8 @@
 #include "cxlf/topology-fdt.h"
 #include "fuzz.h"
 
+static struct cxlf_graph graph, graph_again;
+
 static size_t good_blob(uint8_t *blob, size_t capacity, uint8_t shape)
 {
     struct cxlf_topology t = {
@@ -23,7 +25,35 @@ static size_t good_blob(uint8_t *blob, size_t capacity, uint8_t shape)
     for (uint32_t i = 0; i < t.gfams; i++) {
         t.gfam[i].hot = t.gfam[i].bulk = CXLF_CAPACITY_UNIT;
     }
-    return cxlf_topology_write(&t, blob, capacity);
+    if (shape & 0x10) {
+        return cxlf_topology_write(&t, blob, capacity);
+    }
+    cxlf_graph_default(&t, shape & 0x08 ? 2 : 0, &graph);
+    for (uint32_t i = 0; i < graph.links; i += 2) {
+        graph.link[i].ports = 2;
+        graph.link[i].rate = 1000;
+        graph.link[i].latency = 10;
+    }
+    graph.latency[0] = 20;
+    graph.pid_gfam[0] = 99;
+    graph.lds[0] = 2;
+    return cxlf_graph_write(&t, &graph, blob, capacity);
+}
+
+/* The same of switches and links, which a topology may have. */
+static void check_graph(const void *blob, const struct cxlf_topology *t)
+{
+    static uint8_t out[512 << 10];
+    const char *why = NULL;
+
+    if (cxlf_graph_read(blob, t, &graph, &why)) {
+        MUST(cxlf_graph_check(t, &graph, &why));
+        MUST(cxlf_graph_write(t, &graph, out, sizeof(out)));
+        MUST(cxlf_graph_read(out, t, &graph_again, &why));
+        MUST(cxlf_graph_same(&graph, &graph_again));
+    } else {
+        MUST(why);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -50,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (cxlf_topology_read(exact, length, &t, &why)) {
         /* What is accepted is legal, and written back it is the same. */
         MUST(cxlf_topology_check(&t, &why));
+        check_graph(exact, &t);
         length = cxlf_topology_write(&t, out, sizeof(out));
         MUST(length);
         MUST(cxlf_topology_read(out, length, &again, &why));

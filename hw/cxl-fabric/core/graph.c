@@ -28,6 +28,12 @@ const char *cxlf_graph_why(const char *format, ...)
     return text;
 }
 
+bool cxlf_graph_same(const struct cxlf_graph *a, const struct cxlf_graph *b)
+{
+    return !memcmp(a, b, offsetof(struct cxlf_graph, link)) &&
+           !memcmp(a->link, b->link, a->links * sizeof(a->link[0]));
+}
+
 uint32_t cxlf_graph_links(const struct cxlf_topology *t, uint32_t spines)
 {
     return spines ? t->leaves * spines : t->leaves * (t->leaves - 1) / 2;
@@ -77,7 +83,7 @@ static uint32_t components(const struct cxlf_topology *t, uint32_t spines)
 void cxlf_graph_default(const struct cxlf_topology *t, uint32_t spines,
                         struct cxlf_graph *g)
 {
-    memset(g, 0, sizeof(*g));
+    memset(g, 0, offsetof(struct cxlf_graph, link));
     g->spines = spines;
     g->switch_links = cxlf_graph_links(t, spines);
     g->links = g->switch_links + t->gfams + t->hosts;

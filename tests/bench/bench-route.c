@@ -1,0 +1,203 @@
+/*
+ * Routing: nanoseconds of lookups, charges, resolutions and changes
+ *
+ * Prints a line of JSON for each case: nanoseconds of an operation, and how
+ * many times those of a plain load that misses the first cache, and of a hit
+ * in the directory, both from the same round.  Rounds go through all cases in
+ * turn; a figure is the median of its rounds.
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <stdio.h>
+#include <time.h>
+#include "../unit/fabric.h"
+
+#define HOSTS   1000
+#define LEAVES  16
+#define SPINES  4
+#define BITS    12
+#define ROUNDS  9
+
+static Fabric f;
+static Fixture directory;
+static struct cxlf_route routes[1 << BITS];
+static struct cxlf_route_cache cache = { .router = &f.r, .route = routes,
+                                         .bits = BITS };
+static uint64_t words[1 << 16];     /* 512 KiB */
+static volatile uint64_t sink;
+
+/* Destinations of host 0: the devices, homes, and some hosts */
+static uint32_t destination(uint64_t i)
+{
+    return HOSTS - 40 + i % 60;
+}
+
+static void plain_load(uint64_t n)
+{
+    uint64_t at = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        at = __atomic_load_n(&words[(at + i * 4099) % (1 << 16)],
+                             __ATOMIC_RELAXED);
+    }
+    sink = at;
+}
+
+static void read_hit(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        cxlf_access(&directory.directory, 0, 0, i % 64 * CXLF_LINE,
+                    CXLF_LOAD);
+    }
+}
+
+static void cached_lookup(uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        sum += cxlf_route_get(&cache, 0, destination(i), i)->links;
+    }
+    sink = sum;
+}
+
+/* Of a route of 4 links */
+static void charge(uint64_t n)
+{
+    struct cxlf_route route;
+    uint64_t sum = 0;
+
+    cxlf_route_resolve(&f.r, NULL, 0, 1, 0, &route);
+    for (uint64_t i = 0; i < n; i++) {
+        sum += cxlf_route_charge(f.count, &route, CXLF_FLOW_DRS, 64);
+    }
+    sink = sum;
+}
+
+static void lookup_and_charge(uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        sum += cxlf_route_charge(f.count, cxlf_route_get(&cache, 0,
+                                                         destination(i), i),
+                                 CXLF_FLOW_DRS, 64);
+    }
+    sink = sum;
+}
+
+static void resolution(uint64_t n)
+{
+    struct cxlf_route route;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        cxlf_route_resolve(&f.r, NULL, 0, destination(i), i, &route);
+        sum += route.links;
+    }
+    sink = sum;
+}
+
+static void access_check(uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        sum += cxlf_may_access(&f.r, 0, i % HOSTS, i % 2 << 28);
+    }
+    sink = sum;
+}
+
+/* A change of one entry, and the first lookup that sees it */
+static void table_change(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        uint16_t entry = CXLF_DRT(CXLF_DRT_PORT, i % SPINES);
+
+        cxlf_routes_begin(&f.r);
+        cxlf_drt_set(&f.r, 0, 1, 1, &entry);
+        cxlf_routes_end(&f.r);
+        sink = cxlf_route_get(&cache, 0, 1, 0)->links;
+    }
+}
+
+/* All tables of all switches */
+static void compute(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        cxlf_routes_begin(&f.r);
+        cxlf_routes_compute(&f.r);
+        cxlf_routes_end(&f.r);
+    }
+}
+
+/* Of each round 1/@less of the operations; the first two are measures. */
+static const struct {
+    const char *name;
+    void (*run)(uint64_t n);
+    unsigned less;
+} cases[] = {
+    { "plain-load", plain_load, 1 },
+    { "directory-read-hit", read_hit, 1 },
+    { "cached-lookup", cached_lookup, 1 },
+    { "charge-4-links", charge, 1 },
+    { "lookup-and-charge", lookup_and_charge, 1 },
+    { "access-check", access_check, 1 },
+    { "resolution", resolution, 10 },
+    { "change-and-lookup", table_change, 10 },
+    { "compute-all-tables", compute, 100000 },
+};
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *value)
+{
+    qsort(value, ROUNDS, sizeof(*value), by_size);
+    return value[ROUNDS / 2];
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t operations = argc > 1 ? strtoull(argv[1], NULL, 0) : 2000000;
+    double ns[G_N_ELEMENTS(cases)][ROUNDS], loads[ROUNDS], hits[ROUNDS];
+
+    if (operations == 0 || argc > 2) {
+        fprintf(stderr, "usage: %s [OPERATIONS]\n"
+                "OPERATIONS of each case and round (default 2000000)\n",
+                argv[0]);
+        return 2;
+    }
+    fabric_default(&f, HOSTS, LEAVES, SPINES);
+    fixture_init(&directory, fixture_topology(8, 1, 1, 1));
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+            uint64_t n = operations / cases[i].less + 1;
+            struct timespec start, end;
+
+            clock_gettime(CLOCK_MONOTONIC, &start);
+            cases[i].run(n);
+            clock_gettime(CLOCK_MONOTONIC, &end);
+            ns[i][round] = ((end.tv_sec - start.tv_sec) * 1e9 +
+                            (end.tv_nsec - start.tv_nsec)) / n;
+        }
+    }
+    /* The measures come last: a median sorts its rounds. */
+    for (size_t i = G_N_ELEMENTS(cases); i-- > 0;) {
+        for (int round = 0; round < ROUNDS; round++) {
+            loads[round] = ns[i][round] / ns[0][round];
+            hits[round] = ns[i][round] / ns[1][round];
+        }
+        printf("{\"case\":\"%s\",\"ns\":%.1f,\"loads\":%.2f,"
+               "\"directory-hits\":%.2f}\n", cases[i].name,
+               median(ns[i]), median(loads), median(hits));
+    }
+    fixture_done(&directory);
+    fabric_done(&f);
+    return 0;
+}
