@@ -14,7 +14,7 @@ import time
 import tty
 
 from . import agent, cluster, kernel, machine, ownership, requests, top, \
-    trace, ui
+    topology, trace, ui
 
 ESCAPE = 0x1d
 COUNTERS = ("read-hit", "write-hit", "read-miss", "write-miss", "upgrade",
@@ -189,6 +189,7 @@ def _parser():
     restart.add_argument("host", type=int)
 
     sub.add_parser("down", parents=[name], help="end the cluster")
+    topology.add_parser(sub)
     return parser
 
 
@@ -356,4 +357,4 @@ def main():
     return {"up": _up, "run": _run, "console": _console, "status": _status,
             "trace": _trace, "top": top.main, "log": ownership.main,
             "requests": requests.main, "kill": _kill, "restart": _restart,
-            "down": _down}[args.command](args)
+            "down": _down, "topology": topology.main}[args.command](args)

@@ -20,13 +20,14 @@ import tarfile
 import tempfile
 import zlib
 
-from . import cluster, cpio, machine, manuals, ownershiptest, procs, qemu, \
-    requests, stress, telemetrytest, toptest, tracetest, traffic, ui
+from . import cluster, cpio, debian, machine, manuals, ownershiptest, procs, \
+    qemu, requests, stress, telemetrytest, topology, toptest, tracetest, \
+    traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
     "cxl-cluster": ("up", "run", "console", "status", "trace", "top",
-                    "log", "requests", "kill", "restart", "down"),
+                    "log", "requests", "kill", "restart", "down", "topology"),
 }
 # Links that a script or document may have; a mirror is apt's to choose.
 LINKS = ("spdx.org", "www.gnu.org", "www.kernel.org", "docs.kernel.org",
@@ -287,7 +288,11 @@ def command_lines():
              "no cluster 'no-such' is up"),
             (("cxl-cluster", "top", "--interval", "0"),
              "--interval 0: accepts 0.1 to 3600"),
-            (("cxl-cluster", "top", "--once", "--batch"), "not allowed")):
+            (("cxl-cluster", "top", "--once", "--batch"), "not allowed"),
+            (("cxl-cluster", "topology", "/no/such.dts"),
+             "/no/such.dts: No such file"),
+            (("cxl-cluster", "topology", "--dot", "--svg", "-"),
+             "not allowed")):
         done = _call(*argv)
         if not done.returncode or says not in done.stderr or \
                 "Traceback" in done.stderr:
@@ -356,6 +361,70 @@ def given_sources():
                    lambda: qemu.given(path))
         if qemu.given(good) != good:
             wrong.append("a good tree is not taken as it is")
+    return wrong
+
+
+# Topologies
+
+TOPOLOGY_FAULTS = (
+    # What is written instead in leaf-spine.dts, and what is said of it
+    ("spine@1 { reg = <1>; }", "spine@1 { reg = <2>; }",
+     "topology: /: 'reg' of spines must run from 0"),
+    ("leaf@1 { reg = <1>; };\n    leaf@2 { reg = <2>; }",
+     "leaf@1 { reg = <1>; pid = <9>; };\n    leaf@2 { reg = <2>; pid = <9>; }",
+     "topology: /: 'pid' 9"),
+    ("leaf@1 { reg = <1>; }", "leaf@1 { reg = <1>; pid = <0xfff>; }",
+     "topology: /leaf@1: 'pid' must be 0 to ffe"),
+    ("link@3 { reg = <3>;", "link@3 { reg = <9>;",
+     "topology: /link@3: 'reg' of links must run from 0"),
+    ('ends = "leaf@2", "spine@1"; ports = <2>',
+     'ends = "leaf@2", "spine@1"; ports = <9>',
+     "topology: /link@5: 'ports' must be 1 to 8"),
+    ('ends = "leaf@2", "spine@1"', 'ends = "leaf@2", "spine@2"',
+     "topology: /link@5: 'ends' names what does not exist"),
+    ('ends = "leaf@2", "spine@1"', 'ends = "leaf@2"',
+     "topology: /link@5: 'ends' must be two names"),
+    ("host@3 { reg = <3>; leaf = <3>; }", "host@3 { reg = <3>; }",
+     "topology: /host@3: must have 'leaf'"),
+    ("host@3 { reg = <3>; leaf = <3>; }",
+     "host@3 { reg = <3>; leaf = <3>; leaf = <2>; }", "/host@3:leaf"),
+    ("shards = <4>;", "shards = <4>", "syntax error"),
+    ('"cxl-fabric,topology-v1"', '"cxl-fabric,topology-v9"',
+     "topology: /: 'compatible' must be"),
+)
+
+
+def topologies():
+    """The ready-made ones are right and can be drawn; faults are named."""
+    wrong = []
+    debian.install(["device-tree-compiler"])
+    program = topology.tool()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "changed.dts")
+        for source in sorted(glob.glob(topology.FOLDER + "/*.dts")):
+            name = os.path.basename(source)
+            warnings = topology.compiled(source, path)
+            if warnings:
+                wrong.append(f"{name}: dtc warns: {warnings}")
+            if topology.read(source, program=program) != \
+                    topology.read(path, program=program):
+                wrong.append(f"{name}: source and blob are not the same")
+            drawn = topology.draw(topology.read(source, "--dot",
+                                                program=program))
+            for text in ("</svg>", ">leaf 0<", "HOT"):
+                if text not in drawn:
+                    wrong.append(f"{name}: '{text}' is not drawn")
+        with open(os.path.join(topology.FOLDER, "leaf-spine.dts")) as text:
+            good = text.read()
+        for old, new, says in TOPOLOGY_FAULTS:
+            if good.count(old) != 1:
+                wrong.append(f"leaf-spine.dts does not have '{old}' once")
+            with open(path, "w") as out:
+                out.write(good.replace(old, new))
+            expect(wrong, f"'{new}'", says,
+                   lambda: topology.read(path, program=program))
+        expect(wrong, "no file", "No such file",
+               lambda: topology.read(folder + "/no", program=program))
     return wrong
 
 
@@ -652,6 +721,7 @@ TESTS = (
     ("command lines", command_lines),
     ("configuration", configuration),
     ("sources that the user gives", given_sources),
+    ("topologies", topologies),
     ("archives", archives),
     ("recycled pids", recycled_pids),
     ("stale folders", stale_folders),

@@ -219,7 +219,7 @@ static void test_structure(void)
     g_assert_true(cxlf_graph_same(&g, &back));
     /* A PID that two have */
     fdt_setprop_u32(blob, fdt_path_offset(blob, "/spine@0"), "pid", 99);
-    refused("topology: 'pid' 63: must be 0 to ffe (4094), each once");
+    refused("topology: /: 'pid' 63: must be 0 to ffe (4094), each once");
     /* A node of another kind, and one with a name that is not one */
     good_blob();
     g_assert_cmpint(fdt_add_subnode(blob, 0, "tree@0"), >, 0);

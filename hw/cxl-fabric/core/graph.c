@@ -235,7 +235,7 @@ static bool check_pids(const struct cxlf_topology *t,
         uint16_t pid = *pid_at(t, (struct cxlf_graph *)g, i);
 
         if (pid >= CXLF_NO_PID || taken[pid / 64] >> pid % 64 & 1) {
-            *why = cxlf_graph_why("topology: 'pid' %x: must be 0 to ffe "
+            *why = cxlf_graph_why("topology: /: 'pid' %x: must be 0 to ffe "
                                   "(4094), each once", pid);
             return false;
         }

@@ -342,14 +342,37 @@ static void find_entries(struct making *m, const struct distances *d,
     }
 }
 
+/* Where each PID is: a switch, and the link if it is an endpoint there. */
+struct places {
+    uint16_t s[CXLF_PIDS];      /* UINT16_MAX: it names nothing */
+    uint16_t link[CXLF_PIDS];   /* or CXLF_NO_LINK */
+};
+
+static void find_places(const struct cxlf_router *r, struct places *p)
+{
+    for (uint32_t pid = 0; pid < CXLF_PIDS; pid++) {
+        struct cxlf_node node = cxlf_pid_get(r, pid);
+
+        p->s[pid] = UINT16_MAX;
+        p->link[pid] = CXLF_NO_LINK;
+        if (cxlf_is_switch(node)) {
+            p->s[pid] = cxlf_switch_of(r->topology, node);
+        } else if (node.kind != CXLF_NODE_NONE) {
+            p->link[pid] = cxlf_endpoint_link(r->topology, r->graph, node);
+            p->s[pid] = r->graph->link[p->link[pid]].end[0].number;
+        }
+    }
+}
+
 bool cxlf_routes_compute(struct cxlf_router *r)
 {
-    const struct cxlf_topology *t = r->topology;
+    struct places places;
     struct distances d;
 
     if (!cxlf_routes_open(r)) {
         return false;
     }
+    find_places(r, &places);
     measure(r, &d);
     for (uint32_t s = 0; s < r->switches; s++) {
         struct making m = { .r = r, .s = s };
@@ -360,18 +383,11 @@ bool cxlf_routes_compute(struct cxlf_router *r)
             store_rgt(r, s, i, &m.rgt[i]);
         }
         for (uint32_t pid = 0; pid < CXLF_PIDS; pid++) {
-            struct cxlf_node node = cxlf_pid_get(r, pid);
-            uint16_t to = CXLF_DRT(CXLF_DRT_INVALID, 0);
+            uint16_t link = places.link[pid], to = places.s[pid];
 
-            if (cxlf_is_switch(node)) {
-                to = entry[cxlf_switch_of(t, node)];
-            } else if (node.kind != CXLF_NODE_NONE) {
-                uint32_t link = cxlf_endpoint_link(t, r->graph, node);
-                uint32_t leaf = r->graph->link[link].end[0].number;
-
-                to = leaf != s ? entry[leaf] :
-                     CXLF_DRT(CXLF_DRT_PORT, r->link_port[link][0]);
-            }
+            to = to == UINT16_MAX ? CXLF_DRT(CXLF_DRT_INVALID, 0) :
+                 to != s || link == CXLF_NO_LINK ? entry[to] :
+                 CXLF_DRT(CXLF_DRT_PORT, r->link_port[link][0]);
             store_drt(r, s, pid, to);
         }
     }
