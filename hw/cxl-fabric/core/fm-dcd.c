@@ -138,6 +138,8 @@ bool fm_extent_complete(struct cxlf_fm *fm, unsigned component, unsigned n,
     /* What cannot be erased is never given to anyone again. */
     if (success) {
         memset(e, 0, sizeof(*e));
+    } else {
+        e->token = 0;
     }
     return true;
 }

@@ -198,11 +198,15 @@ enum cxlf_cci fm_inner(struct fm_call *outer, const struct cxlf_fm_who *who,
     return CXLF_CCI_SUCCESS;
 }
 
-/* Which component, what of it (0: its background), and which time. */
+/*
+ * Which component, what of it (0: its background), and which time: not 0,
+ * which waits for nothing.
+ */
 uint64_t fm_token(struct cxlf_fm *fm, unsigned component, unsigned what,
                   uint32_t *kept)
 {
-    *kept = ++fm->tokens;
+    fm->tokens = fm->tokens == UINT32_MAX ? 1 : fm->tokens + 1;
+    *kept = fm->tokens;
     return (uint64_t)component << 48 | (uint64_t)what << 32 | *kept;
 }
 
@@ -225,6 +229,7 @@ bool cxlf_fm_complete(struct cxlf_fm *fm, uint64_t token, bool success)
         return false;
     }
     e = &fm_device(fm, component)->extent[what - 1];
-    return e->length && e->erasing && e->token == (uint32_t)token &&
+    return e->length && e->erasing && e->token &&
+           e->token == (uint32_t)token &&
            fm_extent_complete(fm, component, what - 1, success);
 }
