@@ -298,6 +298,7 @@ struct cxlf_fm_device {
     uint8_t qos[7];         /* QoS Control, as in the command */
     uint8_t backpressure;   /* per cent */
     uint8_t regions;
+    uint8_t extents;        /* slots that were ever used */
     uint32_t generation;    /* of the list of extents */
     struct cxlf_fm_ld ld[CXLF_FM_LDS];
     struct cxlf_fm_link head[CXLF_FM_LDS];

@@ -464,7 +464,7 @@ static void world_see(struct world *w)
     memset(w->offered, 0, sizeof(w->offered));
     memset(w->has, 0, sizeof(w->has));
     memset(w->held, 0, sizeof(w->held));
-    for (unsigned n = 0; n < CXLF_FM_EXTENTS; n++) {
+    for (unsigned n = 0; n < w->fm->dev[0].extents; n++) {
         const struct cxlf_fm_extent *e = &w->fm->dev[0].extent[n];
         unsigned first, end;
 

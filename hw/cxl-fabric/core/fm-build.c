@@ -255,7 +255,7 @@ static const char *check_vppb(const struct cxlf_fm *fm, unsigned component,
 
 static const char *check_extents(const struct cxlf_fm_device *d)
 {
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         const struct cxlf_fm_extent *a = &d->extent[i];
 
         if (!a->length) {
@@ -320,7 +320,7 @@ const char *cxlf_fm_check(const struct cxlf_fm *fm)
         } else if (c->kind == CXLF_FM_SWITCH) {
             const struct cxlf_fm_switch *s = &fm->sw[c->index];
 
-            for (unsigned v = 0; v < CXLF_FM_VCSS; v++) {
+            for (unsigned v = 0; v < CXLF_FM_VCSS && !why; v++) {
                 for (unsigned i = 1; i < s->vcs[v].vppbs && !why; i++) {
                     why = check_vppb(fm, n, v, i);
                 }

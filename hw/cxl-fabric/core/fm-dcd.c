@@ -33,7 +33,7 @@ static bool overlaps(const struct cxlf_fm_extent *e, uint64_t start,
 static bool is_free(const struct cxlf_fm_device *d, uint64_t start,
                     uint64_t length)
 {
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         if (overlaps(&d->extent[i], start, length)) {
             return false;
         }
@@ -65,7 +65,7 @@ static unsigned used(const struct cxlf_fm_device *d)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         n += d->extent[i].length != 0;
     }
     return n;
@@ -92,7 +92,7 @@ static unsigned tags(const struct cxlf_fm_device *d)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         n += begins_tag(d, i);
     }
     return n;
@@ -147,7 +147,7 @@ bool fm_extent_complete(struct cxlf_fm *fm, unsigned component, unsigned n,
 static bool find_extent(const struct cxlf_fm_device *d, uint64_t start,
                         uint64_t length, unsigned *n)
 {
-    for (*n = 0; *n < CXLF_FM_EXTENTS; ++*n) {
+    for (*n = 0; *n < d->extents; ++*n) {
         const struct cxlf_fm_extent *e = &d->extent[*n];
 
         if (e->length && !e->erasing && e->start == start &&
@@ -301,7 +301,7 @@ static enum cxlf_cci get_extents(struct fm_call *c)
     if (host >= d->lds) {
         return CXLF_CCI_INVALID_INPUT;
     }
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         total += d->extent[i].length && d->extent[i].hosts >> host & 1;
     }
     if (start > total) {
@@ -316,7 +316,7 @@ static enum cxlf_cci get_extents(struct fm_call *c)
     put32(c, total);
     put32(c, d->generation);
     put32(c, 0);
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS && wanted; i++) {
+    for (unsigned i = 0; i < d->extents && wanted; i++) {
         const struct cxlf_fm_extent *e = &d->extent[i];
 
         if (e->length && e->hosts >> host & 1 && n++ >= start) {
@@ -338,10 +338,14 @@ static void offer(struct fm_call *c, unsigned host, struct cxlf_fm_extent *e)
 static void add_extent(struct fm_call *c, unsigned host, uint64_t start,
                        uint64_t length, const uint8_t *tag, uint16_t sequence)
 {
-    struct cxlf_fm_extent *e = device(c)->extent;
+    struct cxlf_fm_device *d = device(c);
+    struct cxlf_fm_extent *e = d->extent;
 
     while (e->length) {
         e++;
+    }
+    if (e == d->extent + d->extents) {
+        d->extents++;
     }
     e->start = start;
     e->length = length;
@@ -363,7 +367,7 @@ static enum cxlf_cci add_anywhere(struct fm_call *c, unsigned host,
     if (used(d) == CXLF_FM_EXTENTS) {
         return CXLF_CCI_EXHAUSTED;
     }
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         if (overlaps(&d->extent[i], at, length)) {
             at = d->extent[i].start + d->extent[i].length;
             i = -1;
@@ -440,7 +444,7 @@ static enum cxlf_cci add_shared(struct fm_call *c, unsigned host,
     if (!(r->flags & SHAREABLE) || all_zero(tag, TAG)) {
         return CXLF_CCI_INVALID_INPUT;
     }
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         struct cxlf_fm_extent *e = &d->extent[i];
 
         if (e->length && !e->erasing && !memcmp(e->tag, tag, TAG) &&
@@ -497,7 +501,7 @@ static enum cxlf_cci release_by_tag(struct fm_call *c, unsigned host,
     const struct cxlf_fm_device *d = device(c);
     unsigned done = 0;
 
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         const struct cxlf_fm_extent *e = &d->extent[i];
         unsigned has = forced ? e->hosts | e->pending : e->hosts;
 
@@ -571,7 +575,7 @@ static enum cxlf_cci reference(struct fm_call *c)
     if (all_zero(c->in, TAG)) {
         return CXLF_CCI_INVALID_INPUT;
     }
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         struct cxlf_fm_extent *e = &d->extent[i];
 
         if (e->length && !e->erasing && e->reference != add &&
@@ -589,7 +593,7 @@ static void put_tag(struct fm_call *c, const struct cxlf_fm_device *d,
 {
     unsigned hosts = 0, pending = 0, held = 0;
 
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS; i++) {
+    for (unsigned i = 0; i < d->extents; i++) {
         const struct cxlf_fm_extent *e = &d->extent[i];
 
         if (e->length && !e->erasing && !memcmp(e->tag, first->tag, TAG)) {
@@ -623,7 +627,7 @@ static enum cxlf_cci list_tags(struct fm_call *c)
     put32(c, wanted);
     put8(c, REFERENCES | PENDING);
     put_zeros(c, 3);
-    for (unsigned i = 0; i < CXLF_FM_EXTENTS && wanted; i++) {
+    for (unsigned i = 0; i < d->extents && wanted; i++) {
         if (begins_tag(d, i) && n++ >= start) {
             put_tag(c, d, &d->extent[i]);
             wanted--;
