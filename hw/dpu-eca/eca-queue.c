@@ -310,6 +310,13 @@ static void submit(ECAQueue *q, ECARange *r)
     eca_pager_submit(q->eca->pager, r);
 }
 
+/* What a range adds to DONE: not the pages that a copy has acquired. */
+static uint64_t done_of(const ECAQueue *q, unsigned slot)
+{
+    return eca_command_class(q->command.command) == ECA_COMMAND_MEMORY ? 0 :
+           qatomic_read(&q->range[slot].done);
+}
+
 /* What has come of the ranges that the agent's thread was given. */
 static void collect(ECAQueue *q)
 {
@@ -323,7 +330,7 @@ static void collect(ECAQueue *q)
         }
         q->slot[i].used = false;
         c->under_way--;
-        c->done += q->range[i].done;
+        c->done += done_of(q, i);
         fail(c, q->slot[i].index, status);
         if (status == ECA_COPY_LOST) {
             give_up(c, status);
@@ -731,7 +738,7 @@ static uint64_t progress(const ECAQueue *q)
     uint64_t done = q->command.done;
 
     for (unsigned i = 0; i < SLOTS; i++) {
-        done += q->slot[i].used ? qatomic_read(&q->range[i].done) : 0;
+        done += q->slot[i].used ? done_of(q, i) : 0;
     }
     return done;
 }

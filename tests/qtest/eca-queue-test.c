@@ -1191,10 +1191,26 @@ static void test_fence(void)
     cxlf_fabric_stop(f);
 }
 
+/* The page has come; it is not used for that. */
+static void wait_held(Queue *q, uint64_t dpa)
+{
+    gint64 deadline = cxlf_deadline();
+    Submission s = on_range(HOLDINGS, dpa, CXLF_PAGE);
+
+    s.address = OUTPUT + 64 * CXLF_PAGE;
+    for (;;) {
+        expect_done(q, s, 1);
+        if (qtest_readb(q->h->qts, s.address)) {
+            return;
+        }
+        cxlf_pause(deadline, "a page");
+    }
+}
+
 static void test_abort(void)
 {
     CxlfFabric *f = start_frozen();
-    Queue a = queue_on(f->h[0], 0, 16, 16);
+    Queue a = queue_on(f->h[0], 0, 16, 16), b = queue_on(f->h[0], 1, 16, 16);
     Completion c;
 
     /* Nothing is under way. */
@@ -1215,11 +1231,12 @@ static void test_abort(void)
     g_assert_cmpuint(c.status, ==, DONE);
     g_assert_cmpuint(c.done, ==, BLOCK_PAGES);
 
-    /* A copy that waits for the other host. */
-    put(&a, copy(COPY_OUT, BULK + 4 * CXLF_PAGE, CXLF_PAGE, OUTPUT));
+    /* A copy that waits for the other host; pages that it got are no bytes. */
+    put(&a, copy(COPY_OUT, BULK + 4 * CXLF_PAGE, 32 * CXLF_PAGE, OUTPUT));
     ring(&a);
-    g_usleep(20000);
+    wait_held(&b, BULK + 35 * CXLF_PAGE);
     g_assert_false(poll(&a, &c));
+    g_assert_cmpuint(get8(&a, PROGRESS), ==, 0);
     set(&a, CONTROL, ENABLE | ABORT);
     c = take(&a);
     g_assert_cmpuint(c.status, ==, ABORTED);
