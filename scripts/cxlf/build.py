@@ -8,6 +8,13 @@ from . import debian, qemu, ui
 
 TOP = qemu.TOP
 BUILD = os.path.join(TOP, "build")
+# The emulator and QEMU's fuzzer, with ASan and UBSan, and how they are run.
+SANITIZED = os.path.join(BUILD + "-asan", "qemu")
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1",
+}
 
 
 def packages():

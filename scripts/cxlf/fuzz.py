@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fuzzing: each libFuzzer target in tests/fuzz, run past its plateau.
+"""Fuzzing: each libFuzzer target, run past its plateau.
+
+Targets in tests/fuzz are programs of their own with the core.  Those in
+tests/fuzz/qemu are targets of QEMU's fuzzer, which is an emulator: what is
+there, and QEMU's generic device fuzzer with each of our configurations.
 
 A target is at its plateau when libFuzzer has found no new edge (cov) for a
 given number of executions. Features (ft) are edges with how often they were
@@ -20,12 +24,30 @@ from dataclasses import asdict, dataclass, field
 from . import build, cli, debian, qemu, ui
 
 SOURCES = os.path.join(qemu.TOP, "tests", "fuzz")
+EMULATED = os.path.join(SOURCES, "qemu")
+GENERIC = "generic-fuzz-"
 PLACE = build.BUILD + "-fuzz"
 PAST = 1000000
 TIME = 300
-# Inputs are lists of small operations; longer ones repeat the same.
-LENGTH = 128
-SHORT_RUNS = 100000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What differs between kinds of targets."""
+    # Inputs are lists of small operations; longer ones repeat the same.
+    length: int
+    timeout: int                # seconds for one input
+    short_runs: int             # in the regression suite
+    options: tuple = ()
+
+
+CORE = Kind(128, 10, 100000)
+# Its patience with the device is a minute.  The emulator has so many features
+# that libFuzzer would be busy with their frequencies.
+MODEL = Kind(256, 120, 20000, ("-entropic=0", "-rss_limit_mb=4096",
+                              "-report_slow_units=600"))
+# Each input costs a reset of the machine.
+DEVICE = Kind(512, 120, 500, MODEL.options)
 STATUS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+)")
 
 
@@ -50,15 +72,53 @@ class Result:
         return round(self.executions / self.seconds) if self.seconds else 0
 
 
-def targets():
-    """Names of the targets: those that have a source."""
+def core_targets():
+    """Targets of the core: those that have a source."""
     return sorted(name[:-2] for name in os.listdir(SOURCES)
                   if name.startswith("fuzz-") and name.endswith(".c"))
 
 
+def emulated_targets():
+    """Targets of the emulator: sources, and generic configurations."""
+    with open(os.path.join(EMULATED, "generic-configs.h")) as text:
+        configs = re.findall(r'\.name = "(\S+)"', text.read())
+    return sorted(name[:-2] for name in os.listdir(EMULATED)
+                  if name.endswith(".c")) + [GENERIC + name
+                                             for name in sorted(configs)]
+
+
+def targets():
+    """Names of all targets."""
+    return core_targets() + emulated_targets()
+
+
+def kind_of(target):
+    """What its runs need."""
+    if target not in emulated_targets():
+        return CORE
+    return DEVICE if target.startswith(GENERIC) else MODEL
+
+
+def command(target):
+    """The target's program, as the beginning of a command line."""
+    if kind_of(target) is CORE:
+        return [os.path.join(PLACE, "tests", "fuzz", target)]
+    return [os.path.join(build.SANITIZED, "out", qemu.FUZZER),
+            f"--fuzz-target={target}"]
+
+
 def prepare(names):
-    """Build the targets."""
-    debian.install(["clang", "libclang-rt-dev"])
+    """Build what the targets need."""
+    core = [name for name in names if kind_of(name) is CORE]
+    if core:
+        prepare_core(core)
+    if len(core) < len(names):
+        qemu.make(build.SANITIZED, sanitize=True)
+
+
+def prepare_core(names):
+    """Build targets of the core."""
+    debian.install([*qemu.SANITIZE_PACKAGES])
     build.setup(PLACE, "-Dfuzz=true", "-Demulator=false", compiler="clang")
     with ui.Step("building the fuzz targets") as step:
         ui.run(["ninja", "-C", PLACE,
@@ -71,6 +131,10 @@ class Fuzzer:
 
     def __init__(self, target, past, limit, seed, corpus=True):
         self.result = Result(target)
+        self.kind = kind_of(target)
+        # The emulator leaves memory to its end, as QEMU does.
+        self.env = dict(os.environ) if self.kind is CORE else \
+            dict(os.environ, **build.SANITIZER_ENV)
         self.past = past
         self.limit = limit
         self.seed = seed
@@ -103,16 +167,17 @@ class Fuzzer:
     def _round(self, runs, seconds):
         """Run libFuzzer once; False if it has failed."""
         before = self.result.executions
-        argv = [os.path.join(PLACE, "tests", "fuzz", self.result.target),
-                f"-runs={runs}", f"-max_len={LENGTH}", f"-seed={self.seed}",
-                "-timeout=10", "-print_final_stats=1",
+        argv = [*command(self.result.target), *self.kind.options,
+                f"-runs={runs}", f"-max_len={self.kind.length}",
+                f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
+                "-print_final_stats=1",
                 f"-artifact_prefix={self.findings}/{self.result.target}-"]
         if seconds:
             argv += [f"-max_total_time={max(1, round(seconds))}"]
         if self.corpus:
             argv.append(self.corpus)
         self.proc = subprocess.Popen(
-            argv, cwd=PLACE, stdin=subprocess.DEVNULL,
+            argv, cwd=PLACE, stdin=subprocess.DEVNULL, env=self.env,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             errors="replace")
         try:
@@ -127,9 +192,13 @@ class Fuzzer:
             status = self.proc.wait()
         finally:
             self.stop()
-        if status and not self.ended and not self.result.finding:
-            self.result.finding = f"it ended with status {status}"
-        return status == 0
+        if not self.ended and not self.result.finding:
+            if status:
+                self.result.finding = f"it ended with status {status}"
+            elif self.result.executions == before:
+                # As QEMU's fuzzer does when it does not know the target.
+                self.result.finding = "it ended without any execution"
+        return not self.result.finding
 
     def stop(self):
         if self.proc.poll() is None:
@@ -159,10 +228,10 @@ class Fuzzer:
         result.seconds = time.monotonic() - start
         return result
 
-    def run_short(self, runs):
+    def run_short(self):
         """A fixed number of executions, from nothing."""
         start = time.monotonic()
-        self._round(runs, 0)
+        self._round(self.kind.short_runs, 0)
         self.result.seconds = time.monotonic() - start
         return self.result
 
@@ -209,7 +278,7 @@ def stage(tally):
     prepare(names)
     for name in names:
         with ui.Step(f"fuzzing with {name}"):
-            result = Fuzzer(name, 0, 0, 1, corpus=False).run_short(SHORT_RUNS)
+            result = Fuzzer(name, 0, 0, 1, corpus=False).run_short()
         tally.add(f"fuzz/{name}", not result.finding,
                   "\n".join([result.finding, *result.output[-25:]]))
 
@@ -223,8 +292,10 @@ def main():
         "for a number of executions, with ASan and UBSan. The status is 0 if "
         "all have come that far without a finding.",
         epilog=f"Targets: {', '.join(known)}. What is found is kept in "
-        "build-fuzz/corpus, and inputs that fail in build-fuzz/findings; "
-        "build-fuzz/tests/fuzz/TARGET INPUT runs one again.")
+        "build-fuzz/corpus, and inputs that fail in build-fuzz/findings.  To "
+        "run one again: build-fuzz/tests/fuzz/TARGET INPUT for fuzz-*, and "
+        f"build-asan/qemu/out/{qemu.FUZZER} --fuzz-target=TARGET INPUT for "
+        "the others, which are an emulator.")
     parser.add_argument("target", nargs="*",
                         help="fuzz these only (default: all)")
     parser.add_argument("--past", type=int, default=PAST, metavar="N",

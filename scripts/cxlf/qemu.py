@@ -44,6 +44,7 @@ LINKS = (
     ("include/hw/cxlf", "include/hw/cxlf"),
     ("qapi/cxl-fabric.json", "hw/cxl-fabric/cxl-fabric.json"),
     ("tests/qtest/cxlf", "tests/qtest"),
+    ("tests/qtest/fuzz/cxlf", "tests/fuzz/qemu"),
     ("configs/devices/x86_64-softmmu/cxlf.mak", "scripts/qemu/cxlf.mak"),
 )
 CONFIGURE = (
@@ -53,6 +54,11 @@ CONFIGURE = (
     "--enable-kvm", "--enable-slirp", "--enable-pixman",
     "--enable-fdt=system", "--enable-plugins", "--disable-docs",
     "--disable-install-blobs", "--enable-trace-backends=log")
+# One build with sanitizers serves the qtests and the fuzzers.
+SANITIZE = ["--cc=clang", "--cxx=clang++", "--host-cc=clang",
+            "--enable-asan", "--enable-ubsan", "--enable-fuzzing"]
+SANITIZE_PACKAGES = ("clang", "libclang-rt-dev")
+FUZZER = "qemu-fuzz-x86_64"
 
 
 def _series(tree):
@@ -212,7 +218,7 @@ def configure(farm, build, sanitize):
     """Run QEMU's configure once, or again when its arguments changed."""
     argv = [os.path.join(farm, "configure"), *CONFIGURE]
     if sanitize:
-        argv += ["--enable-asan", "--enable-ubsan"]
+        argv += SANITIZE
     marker = os.path.join(build, ".cxlf-configured")
     want = "\n".join(argv)
     if os.path.exists(marker):
@@ -259,7 +265,8 @@ def targets():
 
 def make(build, source=None, sanitize=False):
     """The whole way; returns the path of qemu-system-x86_64."""
-    debian.install([*BUILD_PACKAGES, *FIRMWARE_PACKAGES])
+    debian.install([*BUILD_PACKAGES, *FIRMWARE_PACKAGES,
+                    *(SANITIZE_PACKAGES if sanitize else ())])
     os.makedirs(build, exist_ok=True)
     tree = given(source) if source else obtain()
     farm = os.path.join(build, "src")
@@ -267,7 +274,7 @@ def make(build, source=None, sanitize=False):
     with debian.locked("build", build):
         graft(tree, farm)
         configure(farm, out, sanitize)
-        compile_tree(out, targets())
+        compile_tree(out, targets() + ([FUZZER] if sanitize else []))
     return os.path.join(out, "qemu-system-x86_64")
 
 

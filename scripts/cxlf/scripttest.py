@@ -19,10 +19,11 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
+from unittest import mock
 
-from . import cluster, cpio, debian, machine, manuals, ownershiptest, procs, \
-    qemu, requests, stress, telemetrytest, topology, toptest, tracetest, \
-    traffic, ui
+from . import cluster, cpio, debian, fuzz, machine, manuals, \
+    ownershiptest, procs, qemu, requests, stress, telemetrytest, topology, \
+    toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
@@ -428,6 +429,54 @@ def topologies():
     return wrong
 
 
+# Fuzz targets
+
+def fuzz_targets():
+    """Targets are found where they are; what they print is understood."""
+    wrong = []
+    names = fuzz.targets()
+    for name in ("fuzz-entry", "eca-rings", "generic-fuzz-dpu-eca",
+                 "generic-fuzz-cxl-gfam", "generic-fuzz-cxl-pbr"):
+        if name not in names:
+            wrong.append(f"{name} is no target")
+    for name in fuzz.emulated_targets():
+        argv = fuzz.command(name)
+        if argv[1:] != [f"--fuzz-target={name}"]:
+            wrong.append(f"{name} is run as {argv}")
+        if name.startswith(fuzz.GENERIC):
+            continue
+        with open(os.path.join(fuzz.EMULATED, name + ".c")) as text:
+            if f'.name = "{name}"' not in text.read():
+                wrong.append(f"{name}.c registers no target of that name")
+    if len(fuzz.command("fuzz-entry")) != 1:
+        wrong.append("fuzz-entry is run with a target")
+    with tempfile.TemporaryDirectory() as top:
+        def run(script):
+            """A target that is a script, fuzzed for some executions."""
+            path = os.path.join(top, "target")
+            with open(path, "w") as out:
+                out.write("#!/bin/sh\n" + script)
+            os.chmod(path, 0o755)
+            with mock.patch.object(fuzz, "PLACE", top), \
+                    mock.patch.object(fuzz, "command", lambda _: [path]):
+                return fuzz.Fuzzer("eca-rings", 0, 0, 1,
+                                   corpus=False).run_short()
+
+        good = run("echo '#7\tNEW    cov: 5 ft: 9 corp: 1/1b' >&2\n"
+                   "echo 'stat::number_of_executed_units: 20' >&2\n")
+        if (good.finding, good.executions, good.last_edge, good.edges,
+                good.features) != ("", 20, 7, 5, 9):
+            wrong.append(f"what a target prints is read as {good}")
+        for script, says in (
+                ("exit 0", "without any execution"),
+                ("exit 77", "status 77"),
+                ("echo 'Test unit written to a/crash-1' >&2; exit 77",
+                 "a/crash-1")):
+            if says not in run(script).finding:
+                wrong.append(f"'{script}' is no finding that says '{says}'")
+    return wrong
+
+
 # The guests' archive
 
 def entries(data):
@@ -727,6 +776,7 @@ TESTS = (
     ("stale folders", stale_folders),
     ("second starts", second_start),
     ("manual pages and examples", manuals.check),
+    ("fuzz targets", fuzz_targets),
     *tracetest.TESTS,
     *toptest.TESTS,
     *ownershiptest.TESTS,

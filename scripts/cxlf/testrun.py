@@ -17,11 +17,6 @@ SANITIZE = {
     "asan": "address,undefined",
     "tsan": "thread",
 }
-SANITIZER_ENV = {
-    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
-    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1",
-}
 
 
 class Tally:
@@ -106,13 +101,13 @@ def unit(tally, variant=None):
     for test in tests:
         name = f"unit{'-' + variant if variant else ''}/{test['name']}"
         run_tap(tally, name, test["cmd"], place,
-                dict(os.environ, **SANITIZER_ENV), 300)
+                dict(os.environ, **build.SANITIZER_ENV), 300)
 
 
 def qtests(tally, place, label, stock):
     """Our qtests, and with `stock` QEMU's own that touch our devices."""
     out = os.path.join(place, "out")
-    env = dict(os.environ, **SANITIZER_ENV,
+    env = dict(os.environ, **build.SANITIZER_ENV,
                QTEST_QEMU_BINARY="./qemu-system-x86_64",
                QTEST_QEMU_IMG="./qemu-img", G_TEST_DBUS_DAEMON="/bin/false",
                PYTHON="/usr/bin/python3")
@@ -126,9 +121,8 @@ def qtests(tally, place, label, stock):
 
 def sanitized_qtests(tally):
     """Our qtests on an emulator built with ASan and UBSan."""
-    place = os.path.join(build.BUILD + "-asan", "qemu")
-    qemu.make(place, sanitize=True)
-    qtests(tally, place, "qtest-asan", stock=False)
+    qemu.make(build.SANITIZED, sanitize=True)
+    qtests(tally, build.SANITIZED, "qtest-asan", stock=False)
 
 
 def graft(tally):

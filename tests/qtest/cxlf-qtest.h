@@ -11,7 +11,7 @@
 #ifndef TESTS_CXLF_QTEST_H
 #define TESTS_CXLF_QTEST_H
 
-#include "libqtest.h"
+#include "tests/qtest/libqtest.h"
 #include "qobject/qdict.h"
 #include "cxlf/directory.h"
 
