@@ -29,14 +29,13 @@ static ECAWantKind want_of(uint32_t command)
     }
 }
 
-static bool is_done(const ECARange *r, const ECAPage *page,
-                    const struct cxlf_line *entry)
+static bool is_held_so(const ECARange *r, const ECAPage *page)
 {
     switch (r->command) {
     case ECA_PAGES_RELEASE:
         return page->held == CXLF_HELD_NOT && !page->asked;
     case ECA_PAGES_PROMOTE:
-        return entry->state == CXLF_L;
+        return false;               /* its entry tells */
     case ECA_PAGES_OWNED:
     case ECA_PAGES_DEMOTE:
         return page->held == CXLF_HELD_OWNED;
@@ -66,21 +65,34 @@ static unsigned order_at(const ECARange *r, unsigned i)
                31 - clz32(r->pages - i));
 }
 
-/* What is next for a page that is not yet as it should be. */
+static void page_done(ECARange *r, unsigned i)
+{
+    r->state[i] = PAGE_DONE;
+    qatomic_set(&r->done, r->done + 1);
+}
+
+/*
+ * What is next for a page that is not yet as it should be.  The directory is
+ * looked at only for what the page itself does not tell.
+ */
 static void go_on(ECARange *r, ECAPager *p, unsigned i)
 {
     uint64_t dpa = r->dpa + (uint64_t)i * CXLF_PAGE;
     ECAPage *page = pager_page_of(p, r->gfam, dpa);
     struct cxlf_line entry;
 
+    if (is_held_so(r, page)) {
+        page_done(r, i);
+        return;
+    }
+    if (page->asked) {
+        return;
+    }
     if (!pager_peek(p, r->gfam, dpa, &entry)) {
         entry = (struct cxlf_line) { .state = CXLF_P };
     }
-    if (is_done(r, page, &entry)) {
-        r->state[i] = PAGE_DONE;
-        qatomic_set(&r->done, r->done + 1);
-    } else if (page->asked) {
-        return;
+    if (r->command == ECA_PAGES_PROMOTE && entry.state == CXLF_L) {
+        page_done(r, i);
     } else if (is_impossible(r, &entry) || ++r->tries[i] > TRIES) {
         r->state[i] = PAGE_FAILED;
     } else if (r->command == ECA_PAGES_RELEASE) {

@@ -157,6 +157,25 @@ uint64_t cxlf_topology_entries(const struct cxlf_topology *t,
            t->line_entries : cxlf_topology_units(t, kind);
 }
 
+/* Deal @n round @of places; the place, and in @n the number in it. */
+static uint32_t deal(uint64_t *n, uint32_t of)
+{
+    uint32_t place;
+
+    if (!(of & (of - 1))) {
+        place = *n & (of - 1);
+        *n >>= __builtin_ctz(of);
+    } else if (*n > UINT32_MAX) {
+        /* Only with more than 16 TiB; 32-bit division is faster. */
+        place = *n % of;
+        *n /= of;
+    } else {
+        place = (uint32_t)*n % of;
+        *n = (uint32_t)*n / of;
+    }
+    return place;
+}
+
 bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
                         uint32_t gfam, uint64_t dpa, struct cxlf_home *home)
 {
@@ -174,19 +193,9 @@ bool cxlf_topology_home(const struct cxlf_topology *t, enum cxlf_kind kind,
     } else {
         return false;
     }
-    if (pages > UINT32_MAX) {
-        /* Only with more than 16 TiB; 32-bit division is faster. */
-        home->leaf = pages % t->leaves;
-        pages /= t->leaves;
-        home->shard = pages % t->shards;
-        page = pages / t->shards;
-    } else {
-        page = pages;
-        home->leaf = page % t->leaves;
-        page /= t->leaves;
-        home->shard = page % t->shards;
-        page /= t->shards;
-    }
+    home->leaf = deal(&pages, t->leaves);
+    home->shard = deal(&pages, t->shards);
+    page = pages;
     if (kind == CXLF_PAGE_UNIT) {
         home->unit = page;
     } else {
