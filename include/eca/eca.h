@@ -238,6 +238,42 @@ int eca_copy_across(EcaAgent *agent, uint32_t gfam, uint64_t dpa,
 int eca_send(EcaAgent *agent, uint32_t host, const void *data,
              uint32_t bytes, EcaOutcome *outcome, int timeout_ms);
 
+/*
+ * Have the BULK of a device kept coherent by software, or by the directory
+ * again, for all hosts.  Status 16: the fabric's owner does not let hosts do
+ * so, but its manager can be asked.
+ */
+int eca_set_mode(EcaAgent *agent, uint32_t gfam, bool software,
+                 EcaOutcome *outcome, int timeout_ms);
+
+/*
+ * Ask the fabric's manager.  The outcome's done is the request's number,
+ * which the answer has: an event, eca_answer().  @first is an EcaWanted for
+ * capacity and class, and for a binding 1 to bind or 2 to unbind @second: an
+ * LD, or ECA_WHOLE.
+ */
+typedef enum EcaAsked {
+    ECA_ASK_CAPACITY = 1,           /* range.bytes; dpa is 0 */
+    ECA_ASK_CLASS,                  /* of a range, in whole pages */
+    ECA_ASK_BINDING,                /* the range is 0 */
+} EcaAsked;
+
+typedef enum EcaWanted {
+    ECA_WANT_HOT = 1,
+    ECA_WANT_BULK,
+    ECA_WANT_COHERENT,              /* of all of a device's BULK */
+    ECA_WANT_SOFTWARE,
+} EcaWanted;
+
+enum { ECA_BIND = 1, ECA_UNBIND };
+
+#define ECA_ANY_GFAM    UINT32_MAX  /* for capacity */
+#define ECA_WHOLE       0xffffu
+
+int eca_ask(EcaAgent *agent, EcaAsked what, uint32_t gfam, EcaRange range,
+            uint32_t first, uint32_t second, EcaOutcome *outcome,
+            int timeout_ms);
+
 /* Events of the agent */
 
 typedef struct EcaEvents EcaEvents;
@@ -252,6 +288,7 @@ typedef enum EcaEventKind {
     ECA_EVENT_OF_CAPACITY = 8,
     ECA_EVENT_OF_RECEIVED,
     ECA_EVENT_OF_MESSAGE,
+    ECA_EVENT_OF_ANSWER,
 } EcaEventKind;
 
 typedef struct EcaEvent {           /* as in docs/specs/dpu-eca.rst */
@@ -274,6 +311,16 @@ void eca_events_close(EcaEvents *events);
 
 /* The next event.  -ETIMEDOUT; -EIO: somebody has turned the ring off. */
 int eca_events_next(EcaEvents *events, EcaEvent *event, int timeout_ms);
+
+/* What the manager said to a request, by an event of that kind. */
+typedef struct EcaAnswer {
+    uint64_t request;
+    uint32_t what;                  /* EcaAsked */
+    uint32_t answer;        /* 0 granted, 1 denied, 2 failed, 3 fabric lost */
+} EcaAnswer;
+
+/* -EINVAL: it is another kind of event. */
+int eca_answer(const EcaEvent *event, EcaAnswer *answer);
 
 /* Events for which there was no room. */
 uint64_t eca_events_lost(EcaEvents *events);

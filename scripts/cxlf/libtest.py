@@ -9,7 +9,7 @@ agent says through HOST_LIFE that the host is gone.
 import json
 import random
 
-from . import agent, manuals, programs, regiontest, ui
+from . import agent, manuals, programs, qmp, regiontest, ui
 
 DEVICE = "/dev/cxlf/hot"
 OFFSET = 192 << 20                      # where no other program works
@@ -281,6 +281,38 @@ def messages(bench):
             wrong.append(said)
 
 
+def requests(bench):
+    """What a guest asks of the manager, and the answer."""
+    with bench.test("the tool: a request, and its answer") as wrong:
+        status, said = told(bench, 0, "--length", "256M", "ask", "capacity",
+                            "bulk")
+        owner = bench.one.place("owner.qmp")
+        found = qmp.call(owner, "x-query-cxl-fabric-requests")
+        if status or [one["request"] for one in found] != \
+                [said["request"]] or found[0]["length"] != 256 << 20:
+            wrong.append(f"status {status}, {said}, and open: {found}")
+            return
+        qmp.call(owner, "x-cxl-fabric-answer", host=0,
+                 request=said["request"], result="denied")
+        status, answer = told(bench, 0, "--kinds", "answer", "events")
+        if status or (answer["request"], answer["answer"]) != \
+                (said["request"], "denied"):
+            wrong.append(f"the answer: {status}, {answer}")
+    with bench.test("the tool: what it refuses to ask") as wrong:
+        for words, want, says in (
+                (("mode", "lazy"), 2, "mode lazy: accepts coherent software"),
+                (("ask", "capacity", "hot"), 2, "needs --length"),
+                (("ask", "class", "cold"), 2, "ask class cold: accepts hot"),
+                (("ask", "bind", "65535"), 2, "accepts 0 to 65534"),
+                (("ask", "luck", "1"), 2, "ask luck: accepts capacity")):
+            status, said = told(bench, 0, *words)
+            if status != want or says not in said:
+                wrong.append(f"{words}: status {status}, '{said}'")
+        status, said = told(bench, 0, "mode", "software")
+        if status != 1 or said["status"] != 16:
+            wrong.append(f"mode: status {status}, {said}")
+
+
 def living(bench):
     return [host for host in bench.hosts if bench.one.alive(f"host{host}")]
 
@@ -291,6 +323,7 @@ def run(bench):
     queues(bench)
     ways(bench)
     messages(bench)
+    requests(bench)
     first = random.randrange(1, 1 << 40)
     for case in PROCESS_CASES:
         kill_process(bench, case, first)

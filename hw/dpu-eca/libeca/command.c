@@ -24,7 +24,7 @@ typedef struct Submission {
     uint16_t command, flags;
     uint32_t tag, gfam, count;
     uint64_t dpa, length, address;
-    uint32_t target, zero[5];
+    uint32_t target, zero, argument[4];
 } Submission;
 
 typedef struct Completion {
@@ -65,6 +65,7 @@ typedef struct Job {
     uint32_t command, gfam, target;
     const EcaRange *ranges;         /* a list */
     uint64_t dpa, address;
+    uint32_t first, second;         /* arguments */
     const uint8_t *from;            /* goes to the agent through pages */
     uint8_t *to;                    /* comes from it */
     uint64_t units, step, given, taken;
@@ -80,6 +81,7 @@ const char *eca_status_text(uint32_t status)
         "nothing reserved there", "aborted", "malformed",
         "no memory for DMA", "another command must end first",
         "the other host takes no messages",
+        "the fabric's owner does not let hosts do so",
     };
 
     return status < sizeof(texts) / sizeof(texts[0]) ? texts[status] :
@@ -206,7 +208,7 @@ static void give(EcaAgent *a, Job *job)
     uint64_t address = a->pinned.address[slot + 1];
     Submission s = {
         .command = job->command, .tag = slot, .gfam = job->gfam,
-        .target = job->target,
+        .target = job->target, .argument = { job->first, job->second },
     };
 
     if (job->ranges) {
@@ -463,4 +465,28 @@ int eca_send(EcaAgent *a, uint32_t host, const void *data, uint32_t bytes,
     };
 
     return bytes > ECA_MESSAGE_BYTES ? -EMSGSIZE : run(a, &job, timeout_ms);
+}
+
+int eca_set_mode(EcaAgent *a, uint32_t gfam, bool software,
+                 EcaOutcome *outcome, int timeout_ms)
+{
+    Job job = {
+        .command = ECA_SET_MODE, .gfam = gfam, .target = software,
+        .outcome = outcome,
+    };
+
+    return run(a, &job, timeout_ms);
+}
+
+int eca_ask(EcaAgent *a, EcaAsked what, uint32_t gfam, EcaRange range,
+            uint32_t first, uint32_t second, EcaOutcome *outcome,
+            int timeout_ms)
+{
+    Job job = {
+        .command = ECA_ASK, .gfam = gfam, .target = what, .dpa = range.dpa,
+        .units = range.bytes, .step = range.bytes, .first = first,
+        .second = second, .outcome = outcome,
+    };
+
+    return run(a, &job, timeout_ms);
 }

@@ -42,6 +42,7 @@ const char *eca_event_name(uint32_t kind)
         [ECA_EVENT_OF_CAPACITY] = "capacity",
         [ECA_EVENT_OF_RECEIVED] = "received",
         [ECA_EVENT_OF_MESSAGE] = "message",
+        [ECA_EVENT_OF_ANSWER] = "answer",
     };
 
     return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : NULL;
@@ -129,4 +130,15 @@ int eca_events_next(EcaEvents *e, EcaEvent *event, int timeout_ms)
 uint64_t eca_events_lost(EcaEvents *e)
 {
     return bar_get8(e->eca, ECA_EV_LOST);
+}
+
+int eca_answer(const EcaEvent *event, EcaAnswer *answer)
+{
+    if (event->kind != ECA_EVENT_OF_ANSWER) {
+        return -EINVAL;
+    }
+    memcpy(&answer->request, event->data, sizeof(answer->request));
+    memcpy(&answer->what, event->data + 12, sizeof(answer->what));
+    memcpy(&answer->answer, event->data + 16, sizeof(answer->answer));
+    return 0;
 }

@@ -71,7 +71,11 @@ static void number(const Options *options, const char *name, uint64_t value,
 
 static void print_event(const Options *options, const EcaEvent *event)
 {
+    static const char *const said[] = {
+        "granted", "denied", "failed", "fabric lost",
+    };
     const char *name = eca_event_name(event->kind);
+    EcaAnswer answer;
     bool message = event->kind == ECA_EVENT_OF_MESSAGE;
     uint64_t bytes = message && event->bytes < sizeof(event->data) ?
                      event->bytes : sizeof(event->data);
@@ -97,6 +101,12 @@ static void print_event(const Options *options, const EcaEvent *event)
             putchar(c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c);
         }
         printf("%s", options->json ? "\"" : "");
+    }
+    if (!eca_answer(event, &answer)) {
+        printf(options->json ? ",\"request\":%" PRIu64
+               ",\"answer\":\"%s\"" : " request %" PRIu64 " %s",
+               answer.request, answer.answer < 4 ? said[answer.answer] :
+               "unknown");
     }
     printf("%s\n", options->json ? "}" : "");
     fflush(stdout);

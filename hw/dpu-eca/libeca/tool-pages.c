@@ -124,8 +124,7 @@ int report(const Command *command, const Options *options, int error,
 
 /* Ranges */
 
-/* What --gfam, --class, --at and --length say, as DPAs; exits if not so. */
-static EcaRange range_of(const Options *options, Eca *eca)
+EcaRange range_of(const Options *options, Eca *eca)
 {
     uint64_t size, first, length;
     EcaInfo info;

@@ -15,6 +15,7 @@
 
 static const Command *const tables[] = {
     agent_commands, arena_commands, page_commands, event_commands,
+    manager_commands,
 };
 
 #define TABLES          (sizeof(tables) / sizeof(tables[0]))
@@ -159,6 +160,7 @@ static void take_option(Options *options, int option, const char *text)
         break;
     case 'g':
         options->gfam = number_of("--gfam", text, 0, ECA_MAX_GFAMS - 1);
+        options->has_gfam = true;
         break;
     case 'c':
         options->type = strcmp(text, "hot") ? ECA_CLASS_BULK : ECA_CLASS_HOT;

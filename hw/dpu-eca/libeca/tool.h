@@ -20,7 +20,7 @@ typedef struct Options {
     const char *ranges, *kinds;
     uint32_t to_gfam, sample;
     int timeout_ms;
-    bool json, has_length, follow;
+    bool json, has_length, has_gfam, follow;
 } Options;
 
 typedef struct Command Command;
@@ -38,7 +38,7 @@ struct Command {
 };
 
 extern const Command arena_commands[], agent_commands[], page_commands[],
-    event_commands[];
+    event_commands[], manager_commands[];
 
 /* Say what went wrong; the exit status. */
 int failed(const char *what, int error);
@@ -56,6 +56,9 @@ int with_agent(const Command *command, const Options *options, Eca *eca,
                int (*body)(const Command *command, const Options *options,
                            void *arg), void *arg);
 EcaAgent *the_agent(void);
+
+/* What --gfam, --class, --at and --length say, as DPAs; exits if not so. */
+EcaRange range_of(const Options *options, Eca *eca);
 
 /* Say what came of a command, or why there is no outcome; exit status. */
 int report(const Command *command, const Options *options, int error,
