@@ -306,7 +306,9 @@ static void command_with(Fabric *f, unsigned component, uint16_t opcode,
     enum cxlf_cci result;
     size_t n;
 
-    memcpy(exact, request->data, request->len);
+    if (request->len) {
+        memcpy(exact, request->data, request->len);
+    }
     memset(answer, 0xee, sizeof(answer));
     result = cxlf_fm_command(f->fm, &f->who, component, opcode, exact,
                              request->len, answer, sizeof(answer), &n);
