@@ -197,7 +197,7 @@ void qmp_x_cxl_fabric_set_bulk_mode(const char *id, bool has_gfam,
                                     uint32_t gfam, CxlFabricBulkMode mode,
                                     Error **errp)
 {
-    CXLFabric *f = cxl_fabric_find_owned(id, errp);
+    CXLFabric *f = cxl_fabric_find(id, true, errp);
     uint32_t gfams, which;
 
     if (!f) {

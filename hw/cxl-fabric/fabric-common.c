@@ -32,25 +32,26 @@ const char *cxl_fabric_id(CXLFabric *f)
     return f->id ? f->id : "(unnamed)";
 }
 
-/* The only fabric that this process owns, or the one that is named. */
-CXLFabric *cxl_fabric_find_owned(const char *id, Error **errp)
+CXLFabric *cxl_fabric_find(const char *id, bool owned, Error **errp)
 {
+    const char *verb = owned ? "owns" : "has";
     CXLFabric *found = NULL;
 
     for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
-        if (f->kind == CXL_FABRIC_NONE || f->kind == CXL_FABRIC_MEMBER ||
+        if (f->kind == CXL_FABRIC_NONE ||
+            (owned && f->kind == CXL_FABRIC_MEMBER) ||
             (id && strcmp(id, cxl_fabric_id(f)))) {
             continue;
         }
         if (found) {
-            error_setg(errp, "this process owns several fabrics: name one "
-                       "with 'id'");
+            error_setg(errp, "this process %s several fabrics: name one "
+                       "with 'id'", verb);
             return NULL;
         }
         found = f;
     }
     if (!found) {
-        error_setg(errp, "this process owns no %sfabric%s%s", id ? "" :
+        error_setg(errp, "this process %s no %sfabric%s%s", verb, id ? "" :
                    "CXL ", id ? " " : "", id ? id : "");
     }
     return found;

@@ -149,7 +149,8 @@ void cxl_fabric_list_add(CXLFabric *f);
 CXLFabric *cxl_fabric_first(void);
 CXLFabric *cxl_fabric_next(CXLFabric *f);
 const char *cxl_fabric_id(CXLFabric *f);
-CXLFabric *cxl_fabric_find_owned(const char *id, Error **errp);
+/* The only fabric that this process has, or owns, or the one that is named. */
+CXLFabric *cxl_fabric_find(const char *id, bool owned, Error **errp);
 bool cxl_fabric_may_emit(CXLFabricEmitted *e);
 uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind,
                                  uint32_t index);

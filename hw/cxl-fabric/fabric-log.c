@@ -415,34 +415,12 @@ static CxlFabricLog *describe_log(CXLFabric *f, uint32_t host,
     return log;
 }
 
-static CXLFabric *find(const char *id, Error **errp)
-{
-    CXLFabric *found = NULL;
-
-    for (CXLFabric *f = cxl_fabric_first(); f; f = cxl_fabric_next(f)) {
-        if (f->kind == CXL_FABRIC_NONE ||
-            (id && strcmp(id, cxl_fabric_id(f)))) {
-            continue;
-        }
-        if (found) {
-            error_setg(errp, "'id': this process has several fabrics; name "
-                       "one");
-            return NULL;
-        }
-        found = f;
-    }
-    if (!found) {
-        error_setg(errp, "'id': this process has no such fabric");
-    }
-    return found;
-}
-
 CxlFabricLog *qmp_x_query_cxl_fabric_log(const char *id, uint32_t host,
                                          bool has_limit, uint32_t limit,
                                          Error **errp)
 {
     g_auto(Holdings) h = { 0 };
-    CXLFabric *f = find(id, errp);
+    CXLFabric *f = cxl_fabric_find(id, false, errp);
     uint64_t size;
 
     if (!f) {

@@ -331,7 +331,7 @@ void qmp_x_cxl_fabric_answer(const char *id, uint32_t host, uint64_t request,
                              uint32_t gfam, bool has_dpa, uint64_t dpa,
                              bool has_length, uint64_t length, Error **errp)
 {
-    CXLFabric *f = cxl_fabric_find_owned(id, errp);
+    CXLFabric *f = cxl_fabric_find(id, true, errp);
     CXLFabricRequest *r = f ? find_request(f, host, request, errp) : NULL;
     bool given = has_gfam || has_dpa || has_length;
     struct cxlf_wire_answer answer;

@@ -252,27 +252,6 @@ static void test_dead(void)
 
 /* Logs that somebody has spoilt */
 
-/* The log of a host, as that host has it. */
-static int open_log(CxlfHost *h)
-{
-    g_autofree char *folder = g_strdup_printf("/proc/%d/fd",
-                                              qtest_pid(h->qts));
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    int fd = -1;
-
-    while (fd < 0 && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_autofree char *link = g_file_read_link(path, NULL);
-
-        if (link && g_str_has_prefix(link, "/memfd:cxlf-log")) {
-            fd = open(path, O_RDWR);
-        }
-    }
-    g_assert_cmpint(fd, >=, 0);
-    return fd;
-}
-
 /* The first slot with something in it. */
 static off_t used_slot(int fd)
 {
@@ -313,7 +292,7 @@ static void test_spoilt(void)
     CxlfFabric *f = cxlf_fabric_start(2, "", "");
     struct cxlf_log_header header, none = { 0 };
     uint64_t word, zero = 0;
-    int fd = open_log(f->h[1]);
+    int fd = cxlf_open_memfd(f->h[1]->qts, "cxlf-log");
     QDict *log;
     off_t at;
 
@@ -371,7 +350,7 @@ static void test_spoilt(void)
 static void test_dead_spoilt(void)
 {
     CxlfFabric *f = cxlf_fabric_start(2, "", "");
-    int fd = open_log(f->h[1]);
+    int fd = cxlf_open_memfd(f->h[1]->qts, "cxlf-log");
     QDict *log;
 
     for (int i = 0; i < 3; i++) {
@@ -452,7 +431,7 @@ static void test_errors(void)
     QTestState *owner;
 
     query_error(f->owner, "'host': 2", "'host' must be 0 to 1");
-    query_error(f->owner, "'host': 0, 'id': 'other'", "no such fabric");
+    query_error(f->owner, "'host': 0, 'id': 'other'", "this process has no fabric other");
     query_error(f->owner, "'host': 0, 'limit': 65537",
                 "'limit' must be 0 to 65536");
     query_error(f->h[1]->qts, "'host': 0", "'host' must be 1");

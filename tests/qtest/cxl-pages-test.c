@@ -119,27 +119,6 @@ static void test_move(void)
     stop(f);
 }
 
-/* The memory of device 0, as its owner has it. */
-static int open_memory(CxlfFabric *f)
-{
-    g_autofree char *folder = g_strdup_printf("/proc/%d/fd",
-                                              qtest_pid(f->owner));
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    int fd = -1;
-
-    while (fd < 0 && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_autofree char *link = g_file_read_link(path, NULL);
-
-        if (link && g_str_has_prefix(link, "/memfd:cxlf-gfam0")) {
-            fd = open(path, O_RDWR);
-        }
-    }
-    g_assert_cmpint(fd, >=, 0);
-    return fd;
-}
-
 /*
  * A host's kernel may take a page that the host holds out of its mapping, as
  * when it is swapped out; here because it is punched out of the file, and
@@ -149,7 +128,7 @@ static void test_dropped(void)
 {
     CxlfFabric *f = cxlf_fabric_start(2, "", "");
     CxlfRegion *a = &f->r[0], *b = &f->r[1];
-    int fd = open_memory(f);
+    int fd = cxlf_open_memfd(f->owner, "cxlf-gfam0");
     uint64_t value = 5;
 
     cxlf_store(a, BULK, 1, 8);

@@ -480,6 +480,26 @@ void cxlf_add_error(QTestState *qts, const char *json, const char *text)
     qobject_unref(response);
 }
 
+int cxlf_open_memfd(QTestState *qts, const char *name)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fd", qtest_pid(qts));
+    g_autofree char *prefix = g_strdup_printf("/memfd:%s", name);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *number;
+    int fd = -1;
+
+    while (fd < 0 && (number = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, number, NULL);
+        g_autofree char *link = g_file_read_link(path, NULL);
+
+        if (link && g_str_has_prefix(link, prefix)) {
+            fd = open(path, O_RDWR);
+        }
+    }
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
 void cxlf_start_error(const char *args, const char *text)
 {
     /* QMP at its standard input ends a QEMU that starts all the same. */

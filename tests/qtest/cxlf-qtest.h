@@ -139,6 +139,8 @@ void cxlf_pause(gint64 deadline, const char *what);
 void cxlf_add_error(QTestState *qts, const char *json, const char *text);
 void cxlf_object_add(QTestState *qts, const char *json);
 void cxlf_object_del(QTestState *qts, const char *id);
+/* cxlf_open_memfd: shared memory of that name, as this QEMU has it. */
+int cxlf_open_memfd(QTestState *qts, const char *name);
 /* cxlf_start_error: QEMU with @args must not start, and say @text. */
 void cxlf_start_error(const char *args, const char *text);
 
