@@ -431,7 +431,8 @@ static void test_errors(void)
     QTestState *owner;
 
     query_error(f->owner, "'host': 2", "'host' must be 0 to 1");
-    query_error(f->owner, "'host': 0, 'id': 'other'", "this process has no fabric other");
+    query_error(f->owner, "'host': 0, 'id': 'other'",
+                "this process has no fabric other");
     query_error(f->owner, "'host': 0, 'limit': 65537",
                 "'limit' must be 0 to 65536");
     query_error(f->h[1]->qts, "'host': 0", "'host' must be 1");
