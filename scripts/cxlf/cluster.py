@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -311,8 +312,19 @@ class Cluster:
                     raise ui.UserError(
                         f"not all guests were ready within {timeout} s "
                         f"({self.describe()}); the end of host {host}'s "
-                        "serial port:\n" + self.tail(f"host{host}.serial"))
+                        "serial port:\n" + self.tail(f"host{host}.serial")
+                        + "\n" + self._cpus(host))
                 time.sleep(0.05)
+
+    def _cpus(self, host):
+        """Where a guest's CPUs stand, for who asks why it is not ready."""
+        try:
+            said = qmp.call(self.place(f"host{host}.qmp"),
+                            "human-monitor-command",
+                            **{"command-line": "info registers -a"})
+        except ui.UserError as error:
+            return f"its monitor: {error}"
+        return "its CPUs: " + "; ".join(re.findall(r"[RE]IP=.*HLT=\d", said))
 
     def up(self, config, timeout=None):
         """Start, wait until ready; on any failure take everything down."""

@@ -130,12 +130,16 @@ def by_daemon(bench):
                 wrong.append(f"tierd: {name} 0")
     with bench.test("the daemon is refused what is beyond the quota") \
             as wrong:
-        before = bench.one.counters()
-        daemon = Daemon(bench, 0, 2 * SECONDS)
-        share(bench, bench.hosts, wrong, "--pages", 4,
-              seconds=2 * SECONDS)
-        result = daemon.result()
-        gain = traffic.gained(before, bench.one.counters())
+        # On a busy machine pages may change so often that each has room.
+        for _ in range(programs.ATTEMPTS):
+            before = bench.one.counters()
+            daemon = Daemon(bench, 0, 2 * SECONDS)
+            share(bench, bench.hosts, wrong, "--pages", 4,
+                  seconds=2 * SECONDS)
+            result = daemon.result()
+            gain = traffic.gained(before, bench.one.counters())
+            if result["refused"]:
+                break
         if not result["refused"]:
             wrong.append("tierd was refused nothing")
         if not gain[0].get("promotion-refused", 0):
