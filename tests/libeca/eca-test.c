@@ -299,8 +299,7 @@ static pid_t start_survivor(const Case *item, Ctx *ctx, uint32_t rank)
     return pid;
 }
 
-/* True if it was killed, false if it ended well. */
-static bool was_killed(pid_t pid, bool *ok)
+bool was_killed(pid_t pid, bool *ok)
 {
     int status = 0;
 

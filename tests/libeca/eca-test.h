@@ -119,6 +119,8 @@ static inline void set(Word *word, uint64_t value)
 
 /* As fork(), and ends with its parent; fails if it cannot. */
 pid_t spawn(void);
+/* Wait for its end.  True if it was killed; *@ok &= that, or it ended well. */
+bool was_killed(pid_t pid, bool *ok);
 
 /* This process dies when it comes to a step, or is paused at its n-th. */
 void die_at(const char *name);

@@ -13,8 +13,6 @@
  */
 
 #include <signal.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "eca-test.h"
 
@@ -47,15 +45,14 @@ static void die(void)
 static void once(Ctx *ctx, void (*part)(Ctx *ctx))
 {
     pid_t pid = spawn();
-    int status;
+    bool ok = true;
 
     if (!pid) {
         open_ctx(ctx);
         part(ctx);
         die();
     }
-    waitpid(pid, &status, 0);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(was_killed(pid, &ok));
 }
 
 /* Locks: never two inside, and one alone is told of a death */
@@ -692,11 +689,9 @@ static const Race races[] = {
 /* True if it ended as it should. */
 static bool ended_well(pid_t pid, bool may_die)
 {
-    int status;
+    bool ok = true, killed = was_killed(pid, &ok);
 
-    waitpid(pid, &status, 0);
-    return (WIFEXITED(status) && !WEXITSTATUS(status)) ||
-           (may_die && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return ok && (may_die || !killed);
 }
 
 static pid_t start_first(const Race *race, Ctx *ctx, uint64_t at)
