@@ -250,6 +250,11 @@ static int open_vfio(Eca *eca, const char *folder)
     return map_bar(eca, eca->vfio[2], region.offset, region.size);
 }
 
+bool libeca_has_rings(Eca *eca)
+{
+    return eca->bar_bytes >= ECA_BAR_SIZE && bar_get4(eca, ECA_VERSION) >= 2;
+}
+
 int libeca_open_bar(Eca *eca)
 {
     char driver[32] = "";

@@ -115,8 +115,7 @@ static void turn_off(EcaAgent *a)
 
 static int take_queue(EcaAgent *a)
 {
-    if (a->eca->bar_bytes < ECA_BAR_SIZE ||
-        bar_get4(a->eca, ECA_VERSION) < 2) {
+    if (!libeca_has_rings(a->eca)) {
         return -ENOTSUP;
     }
     for (int q = 0; q < ECA_QUEUES; q++) {

@@ -57,7 +57,7 @@ int eca_events_open(EcaEvents **out, Eca *eca, uint32_t kinds,
     if (!eca->bar) {
         return -ENODEV;
     }
-    if (eca->bar_bytes < ECA_BAR_SIZE || bar_get4(eca, ECA_VERSION) < 2) {
+    if (!libeca_has_rings(eca)) {
         return -ENOTSUP;
     }
     if (sample > SAMPLE_MAX) {

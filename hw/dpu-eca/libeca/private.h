@@ -57,6 +57,8 @@ struct Eca {
 };
 
 int libeca_open_bar(Eca *eca);
+/* Whether the agent has queues and events: not all versions do. */
+bool libeca_has_rings(Eca *eca);
 int libeca_open_file(Eca *eca, int fd, uint64_t bytes);
 
 /* The agent's registers; for who has opened it, bar.c */
