@@ -21,14 +21,7 @@
 #include "tests/qtest/cxlf/cxlf-eca.h"
 #include "hw/cxlf/eca.h"
 #include "hw/dpu-eca/eca-regs.h"
-
-/* A property that must hold whatever the input is. */
-#define MUST(condition) do { \
-    if (!(condition)) { \
-        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-        abort(); \
-    } \
-} while (0)
+#include "../must.h"
 
 /* Memory of the guest */
 #define RAM_END     (128 * MIB)
