@@ -88,9 +88,21 @@ uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind, uint32_t index)
         return cxlf_leaf_size(t);
     case CXLF_KIND_GFAM:
         return t->gfam[index].hot + t->gfam[index].bulk;
+    case CXLF_KIND_ROUTES:
+        return ROUND_UP(cxlf_routes_size(t, f->graph), CXLF_PAGE);
+    case CXLF_KIND_COUNTS:
+        return ROUND_UP(cxlf_counts_size(f->graph, cxl_fabric_lanes(f)),
+                        CXLF_PAGE);
     default:
         g_assert_not_reached();
     }
+}
+
+uint32_t cxl_fabric_count_segments(CXLFabric *f)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+
+    return 2 + t->leaves + t->gfams + (f->graph ? 2 : 0);
 }
 
 bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp)
@@ -140,13 +152,14 @@ void cxl_fabric_drop_segments(CXLFabric *f)
         }
     }
     cxl_fabric_drop_logs(f);
+    cxl_fabric_drop_routes(f);
     f->table = NULL;
 }
 
 /* Topology */
 
 bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
-                              Error **errp)
+                              struct cxlf_graph **graph, Error **errp)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *blob = NULL;
@@ -157,7 +170,8 @@ bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
         error_setg(errp, "'topology': %s", error->message);
         return false;
     }
-    if (!cxlf_topology_read(blob, size, t, &why)) {
+    if (!cxlf_topology_read(blob, size, t, &why) ||
+        !cxl_fabric_read_graph(blob, t, graph, &why)) {
         error_setg(errp, "'topology': %s", why);
         return false;
     }

@@ -15,6 +15,7 @@
 #include "system/hostmem.h"
 #include "hw/cxlf/fabric.h"
 #include "cxlf/log.h"
+#include "cxlf/route.h"
 #include "cxlf/topology-fdt.h"
 #include "cxlf/wire.h"
 
@@ -92,6 +93,10 @@ struct CXLFabric {
     QemuUUID uuid;
     struct cxlf_directory directory;
     struct cxlf_fabric *table;      /* read-only in a member */
+    /* These three NULL: the topology has no routing. */
+    struct cxlf_graph *graph;
+    struct cxlf_router *router;     /* of tables read-only in a member */
+    struct cxlf_link_count *link_counts;
     int *doorbell;                  /* eventfds, of each host number */
     int owner_fd;                   /* member: of the channel */
     CXLFabricReaper *reaper;        /* of an owner that others can join */
@@ -157,8 +162,11 @@ uint64_t cxl_fabric_segment_size(CXLFabric *f, uint32_t kind,
 bool cxl_fabric_map(CXLFabricSegment *s, bool writable, Error **errp);
 bool cxl_fabric_adopt_leaf(CXLFabric *f, uint32_t leaf, Error **errp);
 void cxl_fabric_drop_segments(CXLFabric *f);
+/* @graph as by cxl_fabric_read_graph() */
 bool cxl_fabric_load_topology(const char *path, struct cxlf_topology *t,
-                              Error **errp);
+                              struct cxlf_graph **graph, Error **errp);
+/* How many a member is given. */
+uint32_t cxl_fabric_count_segments(CXLFabric *f);
 
 /* fabric-segments.c: the segments that an owner makes */
 bool cxl_fabric_create_segments(CXLFabric *f, Error **errp);
@@ -208,6 +216,23 @@ void cxl_fabric_unlisten(CXLFabric *f);
 /* Send it; false if the peer is gone, or is ended as it does not read. */
 bool cxl_fabric_answer_peer(CXLFabricPeer *p,
                             const struct cxlf_wire_answer *answer);
+
+/* fabric-routes.c: routing tables and counters of links */
+
+/*
+ * The switches and links that a blob has; *@graph is for the caller to free,
+ * or NULL for a topology without routing.
+ */
+bool cxl_fabric_read_graph(const void *blob, const struct cxlf_topology *t,
+                           struct cxlf_graph **graph, const char **why);
+/* Those of a topology without a blob; NULL likewise. */
+struct cxlf_graph *cxl_fabric_default_graph(const struct cxlf_topology *t);
+bool cxl_fabric_is_same_graph(const struct cxlf_graph *a,
+                              const struct cxlf_graph *b);
+uint32_t cxl_fabric_lanes(CXLFabric *f);
+/* Use the segments, which are mapped. */
+bool cxl_fabric_adopt_routes(CXLFabric *f, Error **errp);
+void cxl_fabric_drop_routes(CXLFabric *f);
 
 /* fabric-poison.c: what was lost with hosts that died */
 void cxl_fabric_init_poison(CXLFabric *f);

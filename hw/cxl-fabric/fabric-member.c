@@ -38,7 +38,7 @@ static bool connect_to_owner(CXLFabric *f, Error **errp)
 }
 
 static bool send_join(CXLFabric *f, const struct cxlf_topology *wanted,
-                      Error **errp)
+                      const struct cxlf_graph *graph, Error **errp)
 {
     g_autofree uint8_t *blob = g_malloc(CXLF_WIRE_BLOB_MAX);
     struct cxlf_wire_join join = {
@@ -47,8 +47,8 @@ static bool send_join(CXLFabric *f, const struct cxlf_topology *wanted,
         .fabric_header = sizeof(struct cxlf_fabric),
         .entry_size = sizeof(struct cxlf_entry),
         .host = f->want_host,
-        .blob = wanted ? cxlf_topology_write(wanted, blob, CXLF_WIRE_BLOB_MAX)
-                       : 0,
+        .blob = wanted ? cxlf_graph_write(wanted, graph, blob,
+                                          CXLF_WIRE_BLOB_MAX) : 0,
     };
     struct iovec iov[2] = {
         { .iov_base = &join, .iov_len = sizeof(join) },
@@ -92,11 +92,12 @@ static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
         return false;
     }
     if (!cxlf_wire_read_welcome(m.payload, m.length, &w, &blob, &why) ||
-        !cxlf_topology_read(blob, w.blob, &f->directory.topology, &why)) {
+        !cxlf_topology_read(blob, w.blob, &f->directory.topology, &why) ||
+        !cxl_fabric_read_graph(blob, t, &f->graph, &why)) {
         error_setg(errp, "%s", why);
         return false;
     }
-    if (w.host >= t->hosts || w.segments != 2 + t->leaves + t->gfams ||
+    if (w.host >= t->hosts || w.segments != cxl_fabric_count_segments(f) ||
         w.doorbells != t->hosts) {
         error_setg(errp, "WELCOME does not fit the topology");
         return false;
@@ -113,6 +114,11 @@ static bool is_right_size(CXLFabric *f, const struct cxlf_wire_segment *w)
     return w->kind == CXLF_KIND_LOG ?
            w->size <= cxlf_log_size(CXLF_LOG_MAX) :
            w->size == cxl_fabric_segment_size(f, w->kind, w->index);
+}
+
+static bool is_of_routing(uint32_t kind)
+{
+    return kind == CXLF_KIND_ROUTES || kind == CXLF_KIND_COUNTS;
 }
 
 static bool receive_segment(CXLFabric *f, Error **errp)
@@ -133,6 +139,7 @@ static bool receive_segment(CXLFabric *f, Error **errp)
         error_setg(errp, "SEGMENT came without a descriptor");
     } else if ((w.kind == CXLF_KIND_LEAF && w.index >= t->leaves) ||
                (w.kind == CXLF_KIND_GFAM && w.index >= t->gfams) ||
+               (is_of_routing(w.kind) && !f->graph) ||
                f->segment[w.kind][w.index].fd >= 0) {
         error_setg(errp, "SEGMENT came twice, or names none of this fabric");
     } else if (!is_right_size(f, &w) ||
@@ -249,6 +256,12 @@ static bool adopt_segments(CXLFabric *f, Error **errp)
             return false;
         }
     }
+    if (f->graph &&
+        (!cxl_fabric_map(&f->segment[CXLF_KIND_ROUTES][0], false, errp) ||
+         !cxl_fabric_map(&f->segment[CXLF_KIND_COUNTS][0], true, errp) ||
+         !cxl_fabric_adopt_routes(f, errp))) {
+        return false;
+    }
     return cxl_fabric_map_log(f, errp);
 }
 
@@ -351,10 +364,11 @@ static bool is_our_own(const char *socket)
 bool cxl_fabric_join(CXLFabric *f, Error **errp)
 {
     ERRP_GUARD();
+    g_autofree struct cxlf_graph *graph = NULL;
     struct cxlf_topology wanted;
 
     if (f->topology_file &&
-        !cxl_fabric_load_topology(f->topology_file, &wanted, errp)) {
+        !cxl_fabric_load_topology(f->topology_file, &wanted, &graph, errp)) {
         return false;
     }
     if (is_our_own(f->socket)) {
@@ -366,7 +380,7 @@ bool cxl_fabric_join(CXLFabric *f, Error **errp)
     if (!connect_to_owner(f, errp)) {
         return false;
     }
-    if (!send_join(f, f->topology_file ? &wanted : NULL, errp) ||
+    if (!send_join(f, f->topology_file ? &wanted : NULL, graph, errp) ||
         !receive_all(f, errp) || !adopt_segments(f, errp) ||
         !cxl_fabric_send(f->channel, CXLF_WIRE_READY, NULL, 0, NULL, 0,
                          errp)) {

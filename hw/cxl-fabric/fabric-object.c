@@ -86,7 +86,7 @@ static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
                        "file says it", extra);
             return false;
         }
-        if (!cxl_fabric_load_topology(f->topology_file, t, errp)) {
+        if (!cxl_fabric_load_topology(f->topology_file, t, &f->graph, errp)) {
             return false;
         }
     } else {
@@ -95,6 +95,7 @@ static bool read_topology(CXLFabric *f, uint32_t default_hosts, Error **errp)
             error_setg(errp, "%s", why);
             return false;
         }
+        f->graph = cxl_fabric_default_graph(t);
     }
     for (uint32_t i = t->gfams; i < CXLF_MAX_GFAMS; i++) {
         if (f->memdev[i]) {

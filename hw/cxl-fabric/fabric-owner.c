@@ -261,8 +261,8 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     g_autofree uint8_t *blob = g_malloc(CXLF_WIRE_BLOB_MAX);
     struct cxlf_wire_welcome w = {
         .host = p->host,
-        .segments = 2 + t->leaves + t->gfams,
-        .blob = cxlf_topology_write(t, blob, CXLF_WIRE_BLOB_MAX),
+        .segments = cxl_fabric_count_segments(f),
+        .blob = cxlf_graph_write(t, f->graph, blob, CXLF_WIRE_BLOB_MAX),
         .doorbells = t->hosts,
     };
     struct iovec iov[2] = {
@@ -280,6 +280,10 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     }
     for (uint32_t i = 0; ok && i < t->gfams; i++) {
         ok = send_segment(p, CXLF_KIND_GFAM, i, errp);
+    }
+    if (ok && f->graph) {
+        ok = send_segment(p, CXLF_KIND_ROUTES, 0, errp) &&
+             send_segment(p, CXLF_KIND_COUNTS, 0, errp);
     }
     return ok && send_memory(p, CXLF_KIND_LOG, 0, log->size, log->fd, errp) &&
            send_doorbells(p, errp);
@@ -301,12 +305,28 @@ static bool give_number(CXLFabricPeer *p, int want)
     return true;
 }
 
+/* Whether a member's blob is the topology of @f, with its links. */
+static bool has_same_topology(CXLFabric *f, const void *blob, uint32_t size,
+                              const char **why)
+{
+    g_autofree struct cxlf_graph *graph = NULL;
+    struct cxlf_topology t;
+
+    if (!cxlf_topology_read(blob, size, &t, why) ||
+        !cxl_fabric_read_graph(blob, &t, &graph, why)) {
+        return false;
+    }
+    *why = "JOIN: the topology differs from the owner's; give both the "
+           "same file, or leave 'topology' out when joining";
+    return !memcmp(&t, &f->directory.topology, sizeof(t)) &&
+           cxl_fabric_is_same_graph(graph, f->graph);
+}
+
 static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
                     const char **why)
 {
     CXLFabric *f = p->fabric;
     struct cxlf_wire_join join;
-    struct cxlf_topology theirs;
     Error *err = NULL;
     const void *blob;
     int log;
@@ -321,13 +341,7 @@ static bool on_join(CXLFabricPeer *p, const void *payload, uint32_t length,
         return false;
     }
     if (!cxlf_wire_read_join(payload, length, &join, &blob, why) ||
-        (join.blob && !cxlf_topology_read(blob, join.blob, &theirs, why))) {
-        return false;
-    }
-    if (join.blob && memcmp(&theirs, &f->directory.topology,
-                            sizeof(theirs))) {
-        *why = "JOIN: the topology differs from the owner's; give both the "
-               "same file, or leave 'topology' out when joining";
+        (join.blob && !has_same_topology(f, blob, join.blob, why))) {
         return false;
     }
     if (join.host >= (int)f->directory.topology.hosts) {
@@ -550,6 +564,21 @@ static bool is_listened_at(const char *path)
     return errno == EAGAIN;     /* nobody could ask if nobody listened */
 }
 
+/* Whether the topology can be told to members. */
+static bool fits_welcome(CXLFabric *f, Error **errp)
+{
+    g_autofree uint8_t *blob = g_malloc(CXLF_WIRE_BLOB_MAX);
+
+    if (!cxlf_graph_write(&f->directory.topology, f->graph, blob,
+                          CXLF_WIRE_BLOB_MAX)) {
+        error_setg(errp, "'topology': as a blob without comments it must "
+                   "have at most %u bytes; name fewer links",
+                   CXLF_WIRE_BLOB_MAX);
+        return false;
+    }
+    return true;
+}
+
 bool cxl_fabric_listen(CXLFabric *f, Error **errp)
 {
     SocketAddress address = {
@@ -557,6 +586,9 @@ bool cxl_fabric_listen(CXLFabric *f, Error **errp)
         .u.q_unix.path = f->socket,
     };
 
+    if (!fits_welcome(f, errp)) {
+        return false;
+    }
     if (is_listened_at(f->socket)) {
         error_setg(errp, "'socket': another process listens at '%s'; choose "
                    "another path, or leave 'listen' out to join", f->socket);

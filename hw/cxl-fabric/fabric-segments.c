@@ -2,8 +2,8 @@
  * CXL fabric: the segments that an owner makes
  *
  * One for the fabric's table of hosts, one for each leaf switch, one for
- * each GFAM device.  Sealed against a change of size, so that no peer can
- * make another's access to them fault.
+ * each GFAM device, two for routing.  Sealed against a change of size, so
+ * that no peer can make another's access to them fault.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -66,6 +66,38 @@ static bool create_leaf(CXLFabric *f, uint32_t leaf, Error **errp)
     return cxl_fabric_adopt_leaf(f, leaf, errp);
 }
 
+/* Routing tables as the topology has them, and counters of links. */
+static bool create_routes(CXLFabric *f, Error **errp)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+    CXLFabricSegment *routes = &f->segment[CXLF_KIND_ROUTES][0];
+    CXLFabricSegment *counts = &f->segment[CXLF_KIND_COUNTS][0];
+
+    if (!f->graph) {
+        return true;
+    }
+    if (!create(f, CXLF_KIND_ROUTES, 0, "cxlf-routes",
+                F_SEAL_GROW | F_SEAL_SHRINK, errp) ||
+        !create(f, CXLF_KIND_COUNTS, 0, "cxlf-counts",
+                F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL, errp) ||
+        !cxl_fabric_map(routes, true, errp) ||
+        !cxl_fabric_map(counts, true, errp)) {
+        return false;
+    }
+    cxlf_routes_format(routes->map, t, f->graph, f->uuid.data);
+    cxlf_counts_format(counts->map, t, f->graph, cxl_fabric_lanes(f),
+                       f->uuid.data);
+    if (!cxl_fabric_adopt_routes(f, errp)) {
+        return false;
+    }
+    cxlf_routes_begin(f->router);
+    cxlf_routes_reset(f->router);
+    cxlf_routes_end(f->router);
+    /* As for the table of hosts. */
+    fcntl(routes->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+    return true;
+}
+
 /* A GFAM device's memory from a backend that the user gave. */
 static bool use_backend(CXLFabric *f, uint32_t gfam, Error **errp)
 {
@@ -109,7 +141,7 @@ bool cxl_fabric_create_segments(CXLFabric *f, Error **errp)
 {
     const struct cxlf_topology *t = &f->directory.topology;
 
-    if (!create_table(f, errp)) {
+    if (!create_table(f, errp) || !create_routes(f, errp)) {
         return false;
     }
     cxl_fabric_init_logs(f);

@@ -211,6 +211,28 @@ static bool read_component(const void *fdt, int node,
     return true;
 }
 
+bool cxlf_graph_is_named(const void *blob)
+{
+    static const char *const property[] = {
+        "pid", "latency", "lds", "bound",
+    };
+    int node;
+
+    fdt_for_each_subnode(node, blob, 0) {
+        const char *name = fdt_get_name(blob, node, NULL);
+
+        if (is_node(name, "spine") || is_node(name, "link")) {
+            return true;
+        }
+        for (size_t i = 0; i < sizeof(property) / sizeof(property[0]); i++) {
+            if (fdt_getprop(blob, node, property[i], NULL)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool cxlf_graph_read(const void *blob, const struct cxlf_topology *t,
                      struct cxlf_graph *g, const char **why)
 {

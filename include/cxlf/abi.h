@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    6u
+#define CXLF_ABI_VERSION    7u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 

@@ -38,6 +38,12 @@ size_t cxlf_topology_write(const struct cxlf_topology *t, void *buffer,
 bool cxlf_graph_read(const void *blob, const struct cxlf_topology *t,
                      struct cxlf_graph *g, const char **why);
 
+/*
+ * cxlf_graph_is_named: whether such a blob says anything of switches and
+ * links.  One that does not may have no routing.
+ */
+bool cxlf_graph_is_named(const void *blob);
+
 /* cxlf_graph_write: like cxlf_topology_write(), with @g unless it is NULL. */
 size_t cxlf_graph_write(const struct cxlf_topology *t,
                         const struct cxlf_graph *g, void *buffer,

@@ -76,6 +76,8 @@ enum cxlf_wire_kind {
     CXLF_KIND_LEAF,
     CXLF_KIND_GFAM,
     CXLF_KIND_LOG,      /* index 0: the ownership log of who joins */
+    CXLF_KIND_ROUTES,   /* index 0: routing tables; read-only */
+    CXLF_KIND_COUNTS,   /* index 0: counters of links */
     CXLF_KINDS
 };
 

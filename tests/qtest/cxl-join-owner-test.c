@@ -10,6 +10,8 @@
 #include "qemu/osdep.h"
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include "cxlf/log.h"
+#include "cxlf/route.h"
 #include "cxlf-peer.h"
 #include "cxlf-qtest.h"
 
@@ -73,13 +75,15 @@ static void send_welcome(Owner *o, uint32_t host, uint32_t segments,
     peer_send(o->fd, CXLF_WIRE_WELCOME, payload, sizeof(w) + size, -1);
 }
 
-/* A good WELCOME: one leaf, one device, so four segments; two hosts. */
+/* A good WELCOME: one leaf, one device, and routing; two hosts. */
+#define SEGMENTS 6
+
 static void welcome(Owner *o)
 {
     char blob[4096];
     size_t size = cxlf_topology_write(&o->t, blob, sizeof(blob));
 
-    send_welcome(o, 0, 4, 2, blob, size, size);
+    send_welcome(o, 0, SEGMENTS, 2, blob, size, size);
 }
 
 static int new_memfd(uint64_t size)
@@ -99,43 +103,62 @@ static void send_segment(Owner *o, uint32_t kind, uint32_t index,
     peer_send(o->fd, CXLF_WIRE_SEGMENT, &s, sizeof(s), fd);
 }
 
+static uint64_t whole_pages(uint64_t size)
+{
+    return (size + 4095) & ~4095ull;
+}
+
 static uint64_t table_size(void)
 {
-    return (sizeof(struct cxlf_fabric) + 4095) & ~4095ull;
+    return whole_pages(sizeof(struct cxlf_fabric));
 }
 
 #define LOG_SLOTS 64
 
 static struct cxlf_log_header the_log;
 
+#define LANES 4     /* two of each host */
+
+static struct cxlf_graph the_graph;
+static struct cxlf_routes the_routes;
+static struct cxlf_counts the_counts;
+
+static void fill_routing(Owner *o)
+{
+    cxlf_graph_default(&o->t, 0, &the_graph);
+    cxlf_routes_format(&the_routes, &o->t, &the_graph, uuid);
+    cxlf_counts_format(&the_counts, &o->t, &the_graph, LANES, uuid);
+}
 static void fill_log(void)
 {
     cxlf_log_format(&the_log, LOG_SLOTS, 0, uuid);
 }
 
-/* All four segments; @table and @leaf are written to them. */
+/* All segments; @table and @leaf are written to them. */
 static void send_segments(Owner *o, const struct cxlf_fabric *table,
                           const struct cxlf_leaf *leaf)
 {
-    uint64_t size[CXLF_KINDS] = {
-        table_size(), cxlf_leaf_size(&o->t), 2 * CLASS_SIZE,
-        cxlf_log_size(LOG_SLOTS),
+    const struct {
+        const void *data;
+        size_t length;
+        uint64_t size;
+    } part[CXLF_KINDS] = {
+        { table, sizeof(*table), table_size() },
+        { leaf, sizeof(*leaf), cxlf_leaf_size(&o->t) },
+        { NULL, 0, 2 * CLASS_SIZE },
+        { &the_log, sizeof(the_log), cxlf_log_size(LOG_SLOTS) },
+        { &the_routes, sizeof(the_routes),
+          whole_pages(cxlf_routes_size(&o->t, &the_graph)) },
+        { &the_counts, sizeof(the_counts),
+          whole_pages(cxlf_counts_size(&the_graph, LANES)) },
     };
 
     for (int kind = 0; kind < CXLF_KINDS; kind++) {
-        int fd = new_memfd(size[kind]);
+        int fd = new_memfd(part[kind].size);
 
-        if (kind == CXLF_KIND_FABRIC) {
-            g_assert_cmpint(pwrite(fd, table, sizeof(*table), 0), ==,
-                            sizeof(*table));
-        } else if (kind == CXLF_KIND_LEAF) {
-            g_assert_cmpint(pwrite(fd, leaf, sizeof(*leaf), 0), ==,
-                            sizeof(*leaf));
-        } else if (kind == CXLF_KIND_LOG) {
-            g_assert_cmpint(pwrite(fd, &the_log, sizeof(the_log), 0), ==,
-                            sizeof(the_log));
-        }
-        send_segment(o, kind, 0, size[kind], fd);
+        g_assert_cmpint(pwrite(fd, part[kind].data, part[kind].length, 0),
+                        ==, part[kind].length);
+        send_segment(o, kind, 0, part[kind].size, fd);
         close(fd);
     }
 }
@@ -224,35 +247,35 @@ static void bad_welcomes(Owner *o)
     size_t size;
 
     begin(o);
-    send_welcome(o, 0, 4, 2, blob, 64, 64);
+    send_welcome(o, 0, SEGMENTS, 2, blob, 64, 64);
     finish(o, "not a device tree blob");
     size = cxlf_topology_write(&o->t, blob, sizeof(blob));
     begin(o);
-    send_welcome(o, 0, 4, 2, blob, size, size - 1);
+    send_welcome(o, 0, SEGMENTS, 2, blob, size, size - 1);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 0, 4, 2, blob, size, 0);
+    send_welcome(o, 0, SEGMENTS, 2, blob, size, 0);
     finish(o, "topology's size does not fit");
     begin(o);
-    send_welcome(o, 4095, 4, 2, blob, size, size);
+    send_welcome(o, 4095, SEGMENTS, 2, blob, size, size);
     finish(o, "host number out of range");
     begin(o);
-    send_welcome(o, 2, 4, 2, blob, size, size);
+    send_welcome(o, 2, SEGMENTS, 2, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
     begin(o);
     send_welcome(o, 0, 3, 2, blob, size, size);
     finish(o, "impossible number of segments");
     begin(o);
-    send_welcome(o, 0, 5, 2, blob, size, size);
+    send_welcome(o, 0, SEGMENTS - 2, 2, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
     begin(o);
-    send_welcome(o, 0, 4, 0, blob, size, size);
+    send_welcome(o, 0, SEGMENTS, 0, blob, size, size);
     finish(o, "impossible number of doorbells");
     begin(o);
-    send_welcome(o, 0, 4, 4096, blob, size, size);
+    send_welcome(o, 0, SEGMENTS, 4096, blob, size, size);
     finish(o, "impossible number of doorbells");
     begin(o);
-    send_welcome(o, 0, 4, 3, blob, size, size);
+    send_welcome(o, 0, SEGMENTS, 3, blob, size, size);
     finish(o, "WELCOME does not fit the topology");
 }
 
@@ -289,6 +312,10 @@ static void bad_segments(Owner *o)
     bad_segment(o, CXLF_KIND_LEAF, 1, size, good, "none of this fabric");
     bad_segment(o, CXLF_KIND_GFAM, 1, size, good, "none of this fabric");
     bad_segment(o, CXLF_KIND_LOG, 1, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_ROUTES, 1, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_ROUTES, 0, size, good, "a wrong size");
+    bad_segment(o, CXLF_KIND_COUNTS, 1, size, good, "names no segment");
+    bad_segment(o, CXLF_KIND_COUNTS, 0, size, good, "a wrong size");
     bad_segment(o, CXLF_KIND_LOG, 0, size + 4096, small, "a wrong size");
     bad_segment(o, CXLF_KIND_LOG, 0, 1ull << 31, good, "a wrong size");
     begin(o);
@@ -310,6 +337,7 @@ static void begin_doorbells(Owner *o)
     welcome(o);
     fill_table(o, &the_table);
     fill_log();
+    fill_routing(o);
     send_segments(o, &the_table, &leaf);
 }
 
@@ -391,6 +419,7 @@ static void bad_contents(Owner *o)
     struct cxlf_leaf leaf = good_leaf(o);
 
     fill_log();
+    fill_routing(o);
     fill_table(o, &the_table);
     the_table.segment.magic++;
     bad_content(o, &leaf, "fabric segment: its header does not fit");
@@ -412,6 +441,19 @@ static void bad_contents(Owner *o)
     bad_content(o, &leaf, "leaf segment: its geometry does not fit");
 
     leaf = good_leaf(o);
+    the_routes.segment.uuid[3]++;
+    bad_content(o, &leaf, "the routing tables' header is not that");
+    fill_routing(o);
+    the_routes.links++;
+    bad_content(o, &leaf, "the routing tables' header is not that");
+    fill_routing(o);
+    the_counts.segment.version--;
+    bad_content(o, &leaf, "the link counters' header is not that");
+    fill_routing(o);
+    the_counts.lanes++;
+    bad_content(o, &leaf, "the link counters' header is not that");
+    fill_routing(o);
+
     the_log.magic++;
     bad_content(o, &leaf, "ownership log: wrong magic number");
     fill_log();

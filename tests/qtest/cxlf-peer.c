@@ -255,8 +255,8 @@ static bool take_segment(int fd, const uint8_t *uuid, PeerFabric *fabric)
         h.type != CXLF_WIRE_SEGMENT || passed < 0) {
         return false;
     }
-    if (fabric && segment.kind != CXLF_KIND_GFAM &&
-        segment.kind != CXLF_KIND_LOG) {
+    if (fabric && (segment.kind == CXLF_KIND_FABRIC ||
+                   segment.kind == CXLF_KIND_LEAF)) {
         writable = segment.kind == CXLF_KIND_LEAF;
         map = mmap(NULL, segment.size,
                    PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,

@@ -95,6 +95,12 @@ static void test_segment(void)
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s.index = 0;
     g_assert_true(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    for (s.kind = CXLF_KIND_ROUTES; s.kind <= CXLF_KIND_COUNTS; s.kind++) {
+        s.index = 0;
+        g_assert_true(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+        s.index = 1;
+        g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
+    }
     s = (struct cxlf_wire_segment) { CXLF_KIND_FABRIC, 0, 0 };
     g_assert_false(cxlf_wire_read_segment(&s, sizeof(s), &out, &why));
     s.size = UINT64_MAX;

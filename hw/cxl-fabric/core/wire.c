@@ -113,6 +113,8 @@ bool cxlf_wire_read_segment(const void *payload, size_t length,
         [CXLF_KIND_LEAF] = CXLF_MAX_LEAVES,
         [CXLF_KIND_GFAM] = CXLF_MAX_GFAMS,
         [CXLF_KIND_LOG] = 1,
+        [CXLF_KIND_ROUTES] = 1,
+        [CXLF_KIND_COUNTS] = 1,
     };
 
     if (length != sizeof(*out)) {
