@@ -36,6 +36,19 @@ CxlFabricLog *qmp_x_query_cxl_fabric_log(const char *id, uint32_t host,
     return NULL;
 }
 
+CxlFabricLinkInfoList *qmp_x_query_cxl_fabric_links(const char *id,
+                                                    Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+    return NULL;
+}
+
+void qmp_x_cxl_fabric_set_link(const char *id, uint32_t link, bool has_port,
+                               uint32_t port, bool up, Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+}
+
 CxlFabricLeafList *qmp_x_query_cxl_fabric_leaves(Error **errp)
 {
     return NULL;

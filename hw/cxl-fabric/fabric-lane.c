@@ -1,0 +1,216 @@
+/*
+ * CXL fabric: the ways of a host's messages, and what they cost
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cxlf/access.h"
+#include "hw/cxlf/fabric-lane.h"
+#include "fabric-internal.h"
+
+#define CACHE_BITS 10
+
+struct CXLFabricLane {
+    const struct cxlf_topology *topology;
+    const struct cxlf_graph *graph;
+    struct cxlf_link_count *counts;
+    struct cxlf_node host;
+    struct cxlf_route_cache cache;
+    struct cxlf_route route[1 << CACHE_BITS];
+};
+
+CXLFabricLane *cxl_fabric_lane_new(CXLFabric *f, CXLFabricLaneOf of)
+{
+    CXLFabricLane *l;
+
+    if (!f->router) {
+        return NULL;
+    }
+    l = g_new0(CXLFabricLane, 1);
+    l->topology = &f->directory.topology;
+    l->graph = f->graph;
+    l->counts = cxlf_counts_lane(f->link_counts, f->graph,
+                                 f->self * CXL_FABRIC_LANES + of);
+    l->host = (struct cxlf_node) { CXLF_NODE_HOST, f->self };
+    l->cache = (struct cxlf_route_cache) {
+        .router = f->router, .lane = l->counts, .route = l->route,
+        .bits = CACHE_BITS,
+    };
+    return l;
+}
+
+void cxl_fabric_lane_free(CXLFabricLane *l)
+{
+    g_free(l);
+}
+
+/* PIDs are those of the topology; the flow is the line. */
+static const struct cxlf_route *way(CXLFabricLane *l, struct cxlf_node from,
+                                    struct cxlf_node to, uint64_t dpa)
+{
+    return cxlf_route_get(&l->cache,
+                          cxlf_graph_pid(l->topology, l->graph, from),
+                          cxlf_graph_pid(l->topology, l->graph, to),
+                          dpa / CXLF_LINE);
+}
+
+static struct cxlf_node device(uint32_t gfam)
+{
+    return (struct cxlf_node) { CXLF_NODE_GFAM, gfam };
+}
+
+/* The leaf that is home of a unit; the device itself if it has none. */
+static struct cxlf_node home_of(CXLFabricLane *l, enum cxlf_kind kind,
+                                uint32_t gfam, uint64_t dpa)
+{
+    struct cxlf_home home;
+
+    if (kind == CXLF_UNITS ||
+        !cxlf_topology_home(l->topology, kind, gfam, dpa, &home)) {
+        return device(gfam);
+    }
+    return (struct cxlf_node) { CXLF_NODE_LEAF, home.leaf };
+}
+
+enum cxlf_route_result cxl_fabric_lane_ask(CXLFabricLane *l,
+                                           enum cxlf_kind kind, uint32_t gfam,
+                                           uint64_t dpa, uint16_t *where)
+{
+    struct cxlf_node leg[4];
+    const struct cxlf_route *r;
+
+    if (!l) {
+        return CXLF_ROUTE_OK;
+    }
+    if (!cxlf_may_access(l->cache.router, gfam,
+                         cxlf_graph_pid(l->topology, l->graph, l->host),
+                         dpa)) {
+        *where = gfam;
+        return CXLF_ROUTE_NO_RIGHT;
+    }
+    leg[0] = leg[3] = l->host;
+    leg[1] = home_of(l, kind, gfam, dpa);
+    leg[2] = device(gfam);
+    for (unsigned i = 0; i < 3; i++) {
+        r = way(l, leg[i], leg[i + 1], dpa);
+        if (r->result != CXLF_ROUTE_OK) {
+            *where = r->where;
+            return r->result;
+        }
+    }
+    return CXLF_ROUTE_OK;
+}
+
+static void charge(CXLFabricLane *l, struct cxlf_node from,
+                   struct cxlf_node to, uint64_t dpa,
+                   enum cxlf_flow_kind kind, uint32_t payload)
+{
+    cxlf_route_charge(l->counts, way(l, from, to, dpa), kind, payload);
+}
+
+/* @holders of a unit are asked to give it up; M: its owner writes it back. */
+static void charge_snoops(CXLFabricLane *l, struct cxlf_node home,
+                          uint64_t holders, unsigned state, uint32_t gfam,
+                          uint64_t dpa)
+{
+    CXLF_FOR_EACH_HOST(h, holders, l->topology->hosts) {
+        struct cxlf_node host = { CXLF_NODE_HOST, h };
+
+        charge(l, home, host, dpa, CXLF_FLOW_BISNP, 0);
+        if (state == CXLF_M) {
+            charge(l, host, device(gfam), dpa, CXLF_FLOW_RWD,
+                   cxlf_topology_grain(l->topology));
+            charge(l, device(gfam), host, dpa, CXLF_FLOW_NDR, 0);
+        }
+        charge(l, host, home, dpa, CXLF_FLOW_BIRSP, 0);
+    }
+}
+
+void cxl_fabric_charge_line(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
+                            const struct cxlf_move *m)
+{
+    struct cxlf_node home;
+    bool held;
+
+    if (!l || (m->before.state == m->after.state &&
+               m->before.holders == m->after.holders)) {
+        return;
+    }
+    held = cxlf_set_has(m->before.holders, l->host.number,
+                        l->topology->hosts);
+    if (held && m->before.state != CXLF_S) {
+        return;     /* its own already: nobody is told */
+    }
+    home = home_of(l, CXLF_LINE_UNIT, gfam, dpa);
+    charge(l, l->host, home, dpa, CXLF_FLOW_REQ, 0);
+    charge_snoops(l, home, m->snooped, m->before.state, gfam, dpa);
+    if (m->evicted) {
+        charge_snoops(l, home, m->victim.holders, m->victim.state,
+                      m->victim_gfam, m->victim_dpa);
+    }
+    if (held) {
+        charge(l, home, l->host, dpa, CXLF_FLOW_NDR, 0);
+    } else {
+        charge(l, home, device(gfam), dpa, CXLF_FLOW_REQ, 0);
+        charge(l, device(gfam), l->host, dpa, CXLF_FLOW_DRS,
+               cxlf_topology_grain(l->topology));
+    }
+}
+
+void cxl_fabric_charge_page(CXLFabricLane *l, uint32_t gfam, uint64_t dpa)
+{
+    struct cxlf_node home;
+
+    if (l) {
+        home = home_of(l, CXLF_PAGE_UNIT, gfam, dpa);
+        charge(l, l->host, home, dpa, CXLF_FLOW_REQ, 0);
+        charge(l, home, l->host, dpa, CXLF_FLOW_NDR, 0);
+    }
+}
+
+void cxl_fabric_charge_snoop(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
+                             unsigned host)
+{
+    struct cxlf_node to = { CXLF_NODE_HOST, host };
+    struct cxlf_node home;
+
+    if (l) {
+        home = home_of(l, CXLF_PAGE_UNIT, gfam, dpa);
+        charge(l, home, to, dpa, CXLF_FLOW_BISNP, 0);
+        charge(l, to, home, dpa, CXLF_FLOW_BIRSP, 0);
+    }
+}
+
+void cxl_fabric_charge_direct(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
+                              unsigned size, bool write)
+{
+    if (l) {
+        charge(l, l->host, device(gfam), dpa,
+               write ? CXLF_FLOW_RWD : CXLF_FLOW_REQ, write ? size : 0);
+        charge(l, device(gfam), l->host, dpa,
+               write ? CXLF_FLOW_NDR : CXLF_FLOW_DRS, write ? 0 : size);
+    }
+}
+
+uint32_t cxl_fabric_links(CXLFabric *f)
+{
+    return f->router ? f->graph->links : 0;
+}
+
+uint32_t cxl_fabric_link(CXLFabric *f, uint32_t link)
+{
+    return f->router ? cxlf_link_get(f->router, link) : 0;
+}
+
+bool cxl_fabric_is_others_link(CXLFabric *f, uint32_t link)
+{
+    struct cxlf_node end = f->graph->link[link].end[1];
+
+    return end.kind == CXLF_NODE_HOST && end.number != f->self;
+}
+
+uint64_t cxl_fabric_link_changes(CXLFabric *f)
+{
+    return cxlf_routes_generation(f->router);
+}
