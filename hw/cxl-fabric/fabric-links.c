@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl-fabric.h"
+#include "hw/cxlf/fabric-lane.h"
 #include "fabric-internal.h"
 #include "trace.h"
 
@@ -30,7 +31,6 @@ static struct cxlf_link_sum sum_of(CXLFabric *f, uint32_t link,
                                    unsigned direction)
 {
     uint32_t hosts = f->directory.topology.hosts;
-    uint32_t lanes = cxl_fabric_lanes(f) / hosts;
     struct cxlf_link_sum sum = { 0 }, one;
     uint64_t bytes = 0;
 
@@ -38,8 +38,8 @@ static struct cxlf_link_sum sum_of(CXLFabric *f, uint32_t link,
         if (!qatomic_read(&f->table->host[i].incarnation)) {
             continue;       /* never used: to look would give it memory */
         }
-        cxlf_counts_read(f->link_counts, f->graph, i * lanes, lanes, link,
-                         direction, &one);
+        cxlf_counts_read(f->link_counts, f->graph, i * CXL_FABRIC_LANES,
+                         CXL_FABRIC_LANES, link, direction, &one);
         for (unsigned kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
             sum.bytes[kind] += one.bytes[kind];
             bytes += one.bytes[kind];

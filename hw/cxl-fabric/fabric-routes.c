@@ -9,10 +9,8 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "hw/cxlf/fabric-lane.h"
 #include "fabric-internal.h"
-
-/* Of each host: one for who has the BQL, one for its agent's thread. */
-#define LANES_OF_HOST 2
 
 bool cxl_fabric_read_graph(const void *blob, const struct cxlf_topology *t,
                            struct cxlf_graph **graph, const char **why)
@@ -45,7 +43,7 @@ bool cxl_fabric_is_same_graph(const struct cxlf_graph *a,
 
 uint32_t cxl_fabric_lanes(CXLFabric *f)
 {
-    return f->directory.topology.hosts * LANES_OF_HOST;
+    return f->directory.topology.hosts * CXL_FABRIC_LANES;
 }
 
 bool cxl_fabric_adopt_routes(CXLFabric *f, Error **errp)

@@ -257,6 +257,8 @@ static void drop_fabric(ECAState *s)
         eca_pager_free(s->pager);
         s->pager = NULL;
     }
+    cxl_fabric_lane_free(s->lane);
+    s->lane = NULL;
     cxl_fabric_detach(s->fabric);
     if (OBJECT(s->fabric)->parent == OBJECT(s)) {
         object_unparent(OBJECT(s->fabric));
@@ -404,6 +406,7 @@ static void eca_realize(PCIDevice *dev, Error **errp)
         object_ref(OBJECT(s->fabric));
     }
     s->host = host;
+    s->lane = cxl_fabric_lane_new(s->fabric, CXL_FABRIC_LANE_BQL);
     notifier_list_init(&s->recovery_notifiers);
     if (!start_pager(s, errp) ||
         msix_init_exclusive_bar(dev, ECA_VECTORS, ECA_MSIX_BAR, errp) < 0) {

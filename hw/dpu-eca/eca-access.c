@@ -101,6 +101,21 @@ typedef enum Attempt {
     FAILED,
 } Attempt;
 
+/* Whether the fabric's switches let this host reach a unit and its home. */
+static Attempt attempt_way(ECAState *s, enum cxlf_kind kind, uint32_t gfam,
+                           uint64_t dpa)
+{
+    uint16_t where = 0;
+    enum cxlf_route_result result = cxl_fabric_lane_ask(s->lane, kind, gfam,
+                                                        dpa, &where);
+
+    if (likely(result == CXLF_ROUTE_OK)) {
+        return GRANTED;
+    }
+    trace_eca_no_way(s->host, gfam, dpa, cxlf_route_name[result], where);
+    return result == CXLF_ROUTE_BUSY ? AGAIN : FAILED;
+}
+
 /*
  * The page is not tracked by lines: use it if this host holds it, else have
  * the agent get it.
@@ -167,6 +182,7 @@ static Attempt attempt_line(ECAState *s, uint32_t gfam, uint64_t dpa,
     switch (result) {
     case CXLF_OK:
         trace_move(s, gfam, dpa, event, &m);
+        cxl_fabric_charge_line(s->lane, gfam, dpa, &m);
         if (s->pager) {
             eca_pager_note(s->pager, gfam, dpa,
                            cxlf_set_remove(m.before.holders, s->host,
@@ -193,6 +209,29 @@ static void wait_a_little(ECAState *s)
     }
 }
 
+/* Whether nothing has to be asked for an access at @dpa. */
+static bool is_unguarded(ECAState *s, uint32_t gfam, uint64_t dpa)
+{
+    const struct cxlf_gfam *g =
+        &cxl_fabric_directory(s->fabric)->topology.gfam[gfam];
+
+    return dpa >= g->hot &&
+           (!s->pager || eca_soft_is_on(eca_pager_soft(s->pager), gfam));
+}
+
+/* Past the copies, as a device can. */
+static Attempt attempt_direct(ECAState *s, uint32_t gfam, uint64_t dpa,
+                              enum cxlf_event event)
+{
+    Attempt attempt = attempt_way(s, CXLF_UNITS, gfam, dpa);
+
+    if (attempt == GRANTED) {
+        cxl_fabric_charge_direct(s->lane, gfam, dpa, CXLF_LINE,
+                                 event != CXLF_LOAD);
+    }
+    return attempt;
+}
+
 /* One unit: a line, or the page that it is tracked by. */
 static Attempt attempt_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
                             enum cxlf_event event, bool vcpu)
@@ -200,9 +239,18 @@ static Attempt attempt_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
     struct cxlf_directory *d = cxl_fabric_directory(s->fabric);
     bool has_lines = dpa < d->topology.gfam[gfam].hot ||
                      cxlf_can_promote(d, gfam, dpa);
+    Attempt attempt;
 
+    if (is_unguarded(s, gfam, dpa)) {
+        return attempt_direct(s, gfam, dpa, event);
+    }
     if (cxl_fabric_is_reserved(s->fabric, gfam, dpa)) {
         return FAILED;
+    }
+    attempt = attempt_way(s, has_lines ? CXLF_LINE_UNIT : CXLF_PAGE_UNIT,
+                          gfam, dpa);
+    if (attempt != GRANTED) {
+        return attempt;
     }
     return has_lines ? attempt_line(s, gfam, dpa, event, vcpu) :
                        attempt_page(s, gfam, dpa, event, vcpu);
@@ -233,16 +281,6 @@ static bool acquire_unit(ECAState *s, uint32_t gfam, uint64_t dpa,
     }
 }
 
-/* Whether nothing has to be asked for an access at @dpa. */
-static bool is_unguarded(ECAState *s, uint32_t gfam, uint64_t dpa)
-{
-    const struct cxlf_gfam *g =
-        &cxl_fabric_directory(s->fabric)->topology.gfam[gfam];
-
-    return dpa >= g->hot &&
-           (!s->pager || eca_soft_is_on(eca_pager_soft(s->pager), gfam));
-}
-
 /* Permission for @size bytes: one unit, or two when they straddle. */
 static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
                     enum cxlf_event event, MemTxAttrs attrs)
@@ -257,9 +295,6 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
     }
     if (dpa >= g->hot) {
         count(s, gfam, dpa, CXLF_BULK_TRAPPED);
-        if (is_unguarded(s, gfam, dpa)) {
-            return true;        /* past the copies, as a device can */
-        }
     }
     return acquire_unit(s, gfam, dpa, event, attrs) &&
            (last / CXLF_LINE == dpa / CXLF_LINE ||
@@ -471,18 +506,28 @@ ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
                   unsigned *size, bool write)
 {
     enum cxlf_event event = write ? CXLF_STORE : CXLF_LOAD;
+    bool direct = is_unguarded(s, gfam, dpa);
     unsigned whole = *size;
+    Attempt way;
 
     if (!cxl_fabric_is_up(s->fabric) ||
         cxl_fabric_is_reserved(s->fabric, gfam, dpa)) {
         *size = 0;
         return ECA_MOVE_FAILED;
     }
-    if (is_unguarded(s, gfam, dpa) ||
-        (s->pager && hold_page(s, gfam, dpa, write))) {
-        copy(s, gfam, dpa, buffer, whole, write);
+    if (direct || (s->pager && hold_page(s, gfam, dpa, write))) {
+        way = attempt_way(s, direct ? CXLF_UNITS : CXLF_PAGE_UNIT, gfam,
+                          dpa);
+        if (way == GRANTED) {
+            copy(s, gfam, dpa, buffer, whole, write);
+        }
+        if (way == GRANTED && direct) {
+            cxl_fabric_charge_direct(s->lane, gfam, dpa, whole, write);
+        }
         unhold_pages(s);
-        return ECA_MOVED;
+        *size = way == GRANTED ? whole : 0;
+        return way == GRANTED ? ECA_MOVED :
+               way == AGAIN ? ECA_MOVE_LATER : ECA_MOVE_FAILED;
     }
     for (*size = 0; *size < whole; *size += CXLF_LINE) {
         Attempt attempt = AGAIN;

@@ -9,6 +9,7 @@
 
 #include "hw/pci/pci_device.h"
 #include "hw/cxlf/eca.h"
+#include "hw/cxlf/fabric-lane.h"
 #include "eca-pager.h"
 
 /* Loads of a locked instruction that wait for their stores, of one vCPU. */
@@ -66,6 +67,7 @@ struct ECAState {
     uint32_t host;
     uint8_t *memory[CXLF_MAX_GFAMS];    /* the back */
     uint8_t *front[CXLF_MAX_GFAMS];     /* NULL: no page ownership */
+    CXLFabricLane *lane;        /* of trapped accesses */
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
     ECACopyCommand copy;        /* registers */

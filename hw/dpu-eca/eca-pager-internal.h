@@ -120,6 +120,7 @@ struct ECAPager {
     ECAState *eca;
     CXLFabric *fabric;
     struct cxlf_directory *directory;
+    CXLFabricLane *lane;        /* of the agent's thread */
     unsigned host;
     ECAPagerOptions options;
     QemuThread thread;
@@ -223,6 +224,9 @@ void pager_io_zap(void *opaque, uint32_t gfam, uint64_t dpa);
 void pager_io_protect(void *opaque, uint32_t gfam, uint64_t dpa);
 
 /* eca-requests.c */
+/* Whether the switches let this host ask for a page: the agent's thread. */
+enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
+                                     uint64_t dpa);
 void pager_end_request(ECAPager *p, Request *r);
 Request *pager_begin_request(ECAPager *p, ECAWantKind kind, uint32_t gfam,
                              uint64_t dpa, unsigned order);

@@ -491,6 +491,7 @@ ECAPager *eca_pager_new(ECAState *s, const ECAPagerOptions *options,
         .directory = p->directory, .io = &p->io, .host = p->host,
         .log = cxl_fabric_log(s->fabric), .quiet = true,
     };
+    p->lane = cxl_fabric_lane_new(s->fabric, CXL_FABRIC_LANE_AGENT);
     QTAILQ_INIT(&p->requests);
     QTAILQ_INIT(&p->snoops);
     QTAILQ_INIT(&p->ranges);
@@ -550,5 +551,6 @@ void eca_pager_free(ECAPager *p)
     g_array_free(p->failing, true);
     event_notifier_cleanup(&p->kick);
     eca_uffd_close(&p->uffd);
+    cxl_fabric_lane_free(p->lane);
     g_free(p);
 }

@@ -34,6 +34,19 @@ void pager_end_request(ECAPager *p, Request *r)
     }
 }
 
+enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
+                                     uint64_t dpa)
+{
+    uint16_t where = 0;
+    enum cxlf_route_result result =
+        cxl_fabric_lane_ask(p->lane, CXLF_PAGE_UNIT, gfam, dpa, &where);
+
+    if (result != CXLF_ROUTE_OK) {
+        trace_eca_no_way(p->host, gfam, dpa, cxlf_route_name[result], where);
+    }
+    return result;
+}
+
 /*
  * What to ask for a page that is read: all of it, if nobody has it or if
  * this kernel cannot map a page read-only.
@@ -172,11 +185,18 @@ static void note_promotion(ECAPager *p, const Request *r)
     }
 }
 
+/* The home has answered a request. */
+static void charge_answer(ECAPager *p, const Request *r, const Part *part)
+{
+    cxl_fabric_charge_page(p->lane, r->gfam, part->r.dpa);
+}
+
 /* One step succeeded for good: what does the part need next? */
 static void part_done(ECAPager *p, Request *r, Part *part)
 {
     if (part->r.event == CXLF_RECALL) {
         /* It is no page of lines any more: now own it. */
+        charge_answer(p, r, part);
         pager_count(p, r->gfam, part->r.dpa, CXLF_DEMOTION, 1);
         trace_eca_demote(p->host, r->gfam, part->r.dpa, r->kind);
         part->r = (struct cxlf_request) {
@@ -218,6 +238,7 @@ static void take_posts(ECAPager *p, Part *part)
 
     CXLF_FOR_EACH_HOST(host, part->r.to_post, hosts) {
         set_bit(host, p->posting);
+        cxl_fabric_charge_snoop(p->lane, part->r.gfam, part->r.dpa, host);
     }
     p->posting_data = part->r.event == CXLF_LOAD;
     part->r.to_post = 0;
@@ -234,12 +255,35 @@ static void part_full(ECAPager *p, Request *r, Part *part)
     }
 }
 
+/*
+ * Whether the fabric's switches let this host ask for the page now: if not it
+ * fails, or waits while tables change.
+ */
+static bool may_ask(ECAPager *p, Request *r, Part *part)
+{
+    switch (pager_ask_way(p, r->gfam, part->r.dpa)) {
+    case CXLF_ROUTE_OK:
+        return true;
+    case CXLF_ROUTE_BUSY:
+        return false;
+    default:
+        part_failed(p, r, part);
+        return false;
+    }
+}
+
 static void step_part(ECAPager *p, Request *r, Part *part)
 {
     for (unsigned i = 0; i < STEPS && !part->over; i++) {
         if (part->r.phase == CXLF_POST && part->r.to_post) {
             take_posts(p, part);
             return;         /* nobody can have answered yet */
+        }
+        if (part->r.phase == CXLF_ASK && !may_ask(p, r, part)) {
+            return;
+        }
+        if (part->r.phase == CXLF_INSTALL) {
+            charge_answer(p, r, part);      /* before anybody sees it */
         }
         p->mapped = false;
         switch (cxlf_request_step(&p->agent, &part->r)) {
@@ -251,6 +295,7 @@ static void step_part(ECAPager *p, Request *r, Part *part)
             part_done(p, r, part);
             break;
         case CXLF_LINES:
+            charge_answer(p, r, part);
             part_lines(p, r, part);
             break;
         case CXLF_FULL:

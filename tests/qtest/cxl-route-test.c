@@ -12,6 +12,7 @@
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
 #include "cxlf-hdm.h"
+#include "cxlf/route.h"
 #include "cxlf/topology-fdt.h"
 
 /* Links, in the order of docs/routing.md. */
@@ -49,18 +50,14 @@ static char *write_topology(const struct cxlf_topology *t)
     return path;
 }
 
-/* The fabric above, with links of host 0 that are a bundle of two. */
-static CxlfFabric *start(int hosts)
+/* With the graph as it is now. */
+static CxlfFabric *start_graph(int hosts)
 {
     struct cxlf_topology t = topology();
     CxlfFabric *f = g_new0(CxlfFabric, 1);
-    g_autofree char *file = NULL;
-    g_autofree char *option = NULL;
+    g_autofree char *file = write_topology(&t);
+    g_autofree char *option = g_strdup_printf(",topology=%s", file);
 
-    cxlf_graph_default(&t, 2, &graph);
-    graph.link[HOST0].ports = 2;
-    file = write_topology(&t);
-    option = g_strdup_printf(",topology=%s", file);
     f->path = cxlf_socket_path();
     f->owner = cxlf_owner_start(f->path, option);
     f->hosts = hosts;
@@ -69,6 +66,16 @@ static CxlfFabric *start(int hosts)
     }
     unlink(file);
     return f;
+}
+
+/* The fabric above; the link of host 0 is a bundle of two. */
+static CxlfFabric *start(int hosts)
+{
+    struct cxlf_topology t = topology();
+
+    cxlf_graph_default(&t, 2, &graph);
+    graph.link[HOST0].ports = 2;
+    return start_graph(hosts);
 }
 
 static QList *query(QTestState *qts)
@@ -172,6 +179,289 @@ static void test_links(void)
     cxlf_fabric_stop(f);
 }
 
+/* Traffic */
+
+/* Bytes by kind, in each direction of each link. */
+typedef struct Traffic {
+    uint64_t n[LINKS][WAYS][CXLF_FLOW_KINDS];
+} Traffic;
+
+static Traffic traffic(QTestState *qts)
+{
+    QList *list = query(qts);
+    Traffic t;
+
+    for (int i = 0; i < LINKS; i++) {
+        QList *ways = qdict_get_qlist(nth(list, i), "counters");
+
+        for (int way = 0; way < WAYS; way++) {
+            QDict *c = nth(ways, way);
+            uint64_t bytes = 0;
+
+            for (int kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
+                t.n[i][way][kind] = qdict_get_int(c, cxlf_flow_name[kind]);
+                bytes += t.n[i][way][kind];
+            }
+            g_assert_cmpuint(qdict_get_int(c, "flits"), ==,
+                             (bytes + 239) / 240);
+        }
+    }
+    qobject_unref(list);
+    return t;
+}
+
+/* What has been counted since *@last, which becomes what is now. */
+static Traffic since(CxlfFabric *f, Traffic *last)
+{
+    Traffic now = traffic(f->owner), delta = now;
+    uint64_t *to = &delta.n[0][0][0], *from = &last->n[0][0][0];
+
+    for (size_t i = 0; i < sizeof(delta) / sizeof(*to); i++) {
+        to[i] -= from[i];
+    }
+    *last = now;
+    return delta;
+}
+
+/* Both spines together carry what is named for spine 0. */
+static void fold(Traffic *t)
+{
+    for (int way = 0; way < WAYS; way++) {
+        for (int kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
+            t->n[L0S0][way][kind] += t->n[L0S1][way][kind];
+            t->n[L1S0][way][kind] += t->n[L1S1][way][kind];
+            t->n[L0S1][way][kind] = t->n[L1S1][way][kind] = 0;
+        }
+    }
+}
+
+static void assert_traffic(Traffic is, const Traffic *want)
+{
+    fold(&is);
+    for (int i = 0; i < LINKS; i++) {
+        for (int way = 0; way < WAYS; way++) {
+            for (int kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
+                if (is.n[i][way][kind] != want->n[i][way][kind]) {
+                    g_error("%s - %s, way %d: %" PRIu64 " bytes of %s, not %"
+                            PRIu64, ends[i][0], ends[i][1], way,
+                            is.n[i][way][kind], cxlf_flow_name[kind],
+                            want->n[i][way][kind]);
+                }
+            }
+        }
+    }
+}
+
+#define SLOT    16
+#define DATA    80      /* a header, and a line */
+
+static void test_traffic(void)
+{
+    CxlfFabric *f = start(2);
+    const uint64_t dpa = CXLF_PAGE;     /* its home is leaf 1 */
+    Traffic last = traffic(f->owner);
+    Traffic none = { 0 };
+    /* A load of host 1, which is where the home and the device are. */
+    Traffic miss = { .n = {
+        [HOST1][1][CXLF_FLOW_REQ] = SLOT, [GFAM0][0][CXLF_FLOW_REQ] = SLOT,
+        [GFAM0][1][CXLF_FLOW_DRS] = DATA, [HOST1][0][CXLF_FLOW_DRS] = DATA,
+    } };
+    Traffic upgrade = { .n = {
+        [HOST1][1][CXLF_FLOW_REQ] = SLOT, [HOST1][0][CXLF_FLOW_NDR] = SLOT,
+    } };
+    /* Host 0 loads what host 1 has modified. */
+    Traffic snoop = { .n = {
+        [HOST0][1][CXLF_FLOW_REQ] = SLOT, [L0S0][0][CXLF_FLOW_REQ] = SLOT,
+        [L1S0][1][CXLF_FLOW_REQ] = SLOT, [HOST1][0][CXLF_FLOW_BISNP] = SLOT,
+        [HOST1][1][CXLF_FLOW_RWD] = DATA, [GFAM0][0][CXLF_FLOW_RWD] = DATA,
+        [GFAM0][1][CXLF_FLOW_NDR] = SLOT, [HOST1][0][CXLF_FLOW_NDR] = SLOT,
+        [HOST1][1][CXLF_FLOW_BIRSP] = SLOT, [GFAM0][0][CXLF_FLOW_REQ] = SLOT,
+        [GFAM0][1][CXLF_FLOW_DRS] = DATA, [L1S0][0][CXLF_FLOW_DRS] = DATA,
+        [L0S0][1][CXLF_FLOW_DRS] = DATA, [HOST0][0][CXLF_FLOW_DRS] = DATA,
+    } };
+
+    cxlf_load(&f->r[1], dpa, 8);
+    assert_traffic(since(f, &last), &miss);
+    cxlf_load(&f->r[1], dpa, 8);
+    assert_traffic(since(f, &last), &none);
+    cxlf_store(&f->r[1], dpa, 42, 8);
+    assert_traffic(since(f, &last), &upgrade);
+    cxlf_store(&f->r[1], dpa + 8, 43, 8);
+    assert_traffic(since(f, &last), &none);
+    g_assert_cmpuint(cxlf_load(&f->r[0], dpa, 8), ==, 42);
+    assert_traffic(since(f, &last), &snoop);
+    cxlf_fabric_stop(f);
+}
+
+/* The lines of one page are flows of their own. */
+static void test_spread(void)
+{
+    CxlfFabric *f = start(1);
+    Traffic last = traffic(f->owner), t, sum;
+
+    for (uint64_t dpa = 0; dpa < CXLF_PAGE; dpa += CXLF_LINE) {
+        cxlf_load(&f->r[0], dpa, 8);
+    }
+    t = sum = since(f, &last);
+    g_assert_cmpuint(t.n[L0S0][0][CXLF_FLOW_REQ], >, 0);
+    g_assert_cmpuint(t.n[L0S1][0][CXLF_FLOW_REQ], >, 0);
+    g_assert_cmpuint(t.n[L0S0][1][CXLF_FLOW_DRS], >, 0);
+    g_assert_cmpuint(t.n[L0S1][1][CXLF_FLOW_DRS], >, 0);
+    /* What goes into a spine comes out of it. */
+    g_assert_cmpuint(t.n[L0S0][0][CXLF_FLOW_REQ], ==,
+                     t.n[L1S0][1][CXLF_FLOW_REQ]);
+    g_assert_cmpuint(t.n[L0S1][1][CXLF_FLOW_DRS], ==,
+                     t.n[L1S1][0][CXLF_FLOW_DRS]);
+    fold(&sum);
+    g_assert_cmpuint(sum.n[L0S0][0][CXLF_FLOW_REQ], ==,
+                     CXLF_LINES_PER_PAGE * SLOT);
+    g_assert_cmpuint(sum.n[L0S0][1][CXLF_FLOW_DRS], ==,
+                     CXLF_LINES_PER_PAGE * DATA);
+    cxlf_fabric_stop(f);
+}
+
+/* Pages are asked for by the agent's thread, in its own lane. */
+static void test_pages(void)
+{
+    CxlfFabric *f = start(2);
+    Traffic last = traffic(f->owner), t;
+
+    cxlf_store(&f->r[0], CLASS_SIZE, 42, 8);
+    t = since(f, &last);
+    g_assert_cmpuint(t.n[HOST0][1][CXLF_FLOW_REQ], >=, SLOT);
+    g_assert_cmpuint(t.n[HOST0][1][CXLF_FLOW_REQ], ==,
+                     t.n[HOST0][0][CXLF_FLOW_NDR]);
+    g_assert_cmpuint(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, 42);
+    t = since(f, &last);
+    g_assert_cmpuint(t.n[HOST0][0][CXLF_FLOW_BISNP], >=, SLOT);
+    g_assert_cmpuint(t.n[HOST0][0][CXLF_FLOW_BISNP], ==,
+                     t.n[HOST0][1][CXLF_FLOW_BIRSP]);
+    cxlf_fabric_stop(f);
+}
+
+/* Links that fail */
+
+static void can(CxlfFabric *f, int host, uint64_t dpa)
+{
+    uint64_t value = g_test_rand_int();
+
+    cxlf_store(&f->r[host], dpa, value, 8);
+    g_assert_cmphex(cxlf_load(&f->r[host], dpa, 8), ==, value);
+}
+
+/* Both refused, and the store dropped: the other host sees nothing of it. */
+static void cannot(CxlfFabric *f, int host, uint64_t dpa)
+{
+    CxlfCounters before = cxlf_counters(f->owner, host), delta;
+
+    cxlf_store(&f->r[host], dpa, 0x0bad, 8);
+    g_assert_cmphex(cxlf_load(&f->r[host], dpa, 8), ==, UINT64_MAX);
+    delta = cxlf_minus(cxlf_counters(f->owner, host), before);
+    cxlf_assert_delta(delta, CXLF_REFUSAL, 2, CXLF_COUNTERS);
+}
+
+static void test_host_link(void)
+{
+    CxlfFabric *f = start(2);
+
+    for (uint64_t dpa = 0; dpa <= CXLF_PAGE; dpa += CXLF_PAGE) {
+        can(f, 0, dpa);
+        can(f, 1, dpa);
+        can(f, 0, dpa + CXLF_LINE);
+        /* One port of two is enough. */
+        set_link(f, HOST0, 0, false);
+        can(f, 0, dpa + CXLF_LINE);
+        set_link(f, HOST0, 1, false);
+        cannot(f, 0, dpa);
+        cannot(f, 0, dpa + CXLF_LINE);  /* though it holds the line */
+        g_assert_cmphex(cxlf_load(&f->r[1], dpa, 8), !=, 0x0bad);
+        can(f, 1, dpa);
+        set_link(f, HOST0, -1, true);
+        can(f, 0, dpa);
+    }
+    set_link(f, GFAM0, -1, false);
+    cannot(f, 0, 0);
+    cannot(f, 1, 0);
+    set_link(f, GFAM0, -1, true);
+    can(f, 0, 0);
+    can(f, 1, 0);
+    cxlf_fabric_stop(f);
+}
+
+/* A change of the tables is seen by the next access. */
+static void test_switch_link(void)
+{
+    CxlfFabric *f = start(2);
+    Traffic last, t;
+
+    can(f, 0, 0);
+    for (int down = 0; down < 2; down++) {
+        set_link(f, L0S0 + down, -1, false);
+        last = traffic(f->owner);
+        for (int i = 1; i < CXLF_LINES_PER_PAGE; i++) {
+            can(f, 0, i * CXLF_LINE);
+            can(f, 1, i * CXLF_LINE);
+        }
+        t = since(f, &last);
+        for (int way = 0; way < WAYS; way++) {
+            for (int kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
+                g_assert_cmpuint(t.n[L0S0 + down][way][kind], ==, 0);
+                g_assert_cmpuint(t.n[L1S0 + down][way][kind], ==, 0);
+            }
+        }
+        g_assert_cmpuint(t.n[L0S1 - down][0][CXLF_FLOW_REQ], >, 0);
+        set_link(f, L0S0 + down, -1, true);
+    }
+    set_link(f, L0S0, -1, false);
+    set_link(f, L1S1, -1, false);       /* each spine lacks another leaf */
+    cannot(f, 0, 0);
+    cannot(f, 0, CXLF_PAGE);
+    can(f, 1, CXLF_PAGE);
+    cannot(f, 1, 0);                    /* its home is leaf 0 */
+    set_link(f, L1S1, -1, true);
+    can(f, 0, 0);
+    can(f, 1, 0);
+    cxlf_fabric_stop(f);
+}
+
+/* A page that nobody had; the access succeeds some time after the return. */
+static void test_page_fault(void)
+{
+    CxlfFabric *f = start(2);
+    gint64 deadline = cxlf_deadline();
+    CxlfCounters n;
+
+    cxlf_store(&f->r[1], CLASS_SIZE, 42, 8);
+    set_link(f, HOST0, -1, false);
+    g_assert_cmphex(cxlf_load(&f->r[0], CLASS_SIZE, 8), ==, UINT64_MAX);
+    n = cxlf_counters(f->owner, 0);
+    g_assert_cmpuint(n.n[CXLF_REFUSAL], >=, 1);
+    can(f, 1, CLASS_SIZE + 8);
+    set_link(f, HOST0, -1, true);
+    while (cxlf_load(&f->r[0], CLASS_SIZE, 8) != 42) {
+        cxlf_pause(deadline, "the page");
+    }
+    cxlf_fabric_stop(f);
+}
+
+/* Each host has a logical device: HOT is that of host 1, BULK of host 0. */
+static void test_logical_devices(void)
+{
+    struct cxlf_topology t = topology();
+    CxlfFabric *f;
+
+    cxlf_graph_default(&t, 2, &graph);
+    graph.lds[0] = 2;
+    graph.bound[0][0] = 1;
+    graph.bound[0][1] = 0;
+    f = start_graph(2);
+    can(f, 1, 0);
+    cannot(f, 0, 0);
+    can(f, 0, CLASS_SIZE);
+    g_assert_cmphex(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, UINT64_MAX);
+    cxlf_fabric_stop(f);
+}
+
 /* A join compares links, too. */
 static void test_mismatch(void)
 {
@@ -219,5 +509,12 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/route/links", test_links);
     qtest_add_func("/cxlf/route/mismatch", test_mismatch);
     qtest_add_func("/cxlf/route/no-routing", test_no_routing);
+    qtest_add_func("/cxlf/route/traffic", test_traffic);
+    qtest_add_func("/cxlf/route/spread", test_spread);
+    qtest_add_func("/cxlf/route/pages", test_pages);
+    qtest_add_func("/cxlf/route/host-link", test_host_link);
+    qtest_add_func("/cxlf/route/switch-link", test_switch_link);
+    qtest_add_func("/cxlf/route/page-fault", test_page_fault);
+    qtest_add_func("/cxlf/route/logical-devices", test_logical_devices);
     return g_test_run();
 }
