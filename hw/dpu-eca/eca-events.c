@@ -25,8 +25,8 @@
 #define SAMPLED     (1u << ECA_EVENT_BISNP | 1u << ECA_EVENT_OWNERSHIP)
 /* Kinds that the tick looks for. */
 #define LOOKED_FOR  (1u << ECA_EVENT_POISON | 1u << ECA_EVENT_HOST | \
-                     1u << ECA_EVENT_LEAF | 1u << ECA_EVENT_CAPACITY | \
-                     1u << ECA_EVENT_RECEIVED)
+                     1u << ECA_EVENT_LEAF | 1u << ECA_EVENT_LINK | \
+                     1u << ECA_EVENT_CAPACITY | 1u << ECA_EVENT_RECEIVED)
 
 typedef struct Kept {
     ECAEvent event;
@@ -52,6 +52,8 @@ struct ECAEvents {
     uint64_t poison;            /* cursor */
     uint32_t *life;             /* of each host */
     uint32_t leaf[CXLF_MAX_LEAVES];
+    uint8_t *link;              /* ports that are up, a bit each */
+    uint64_t link_changes;
 
     QemuMutex lock;             /* of all that follows */
     uint32_t sample;
@@ -263,6 +265,29 @@ static void look_at_leaves(ECAEvents *e, bool report)
     }
 }
 
+/* Between switches, of devices, and this host's own. */
+static void look_at_links(ECAEvents *e, bool report)
+{
+    CXLFabric *f = e->eca->fabric;
+    uint32_t links = cxl_fabric_links(f);
+    uint64_t changes = links ? cxl_fabric_link_changes(f) : 0;
+
+    if (changes == e->link_changes) {
+        return;
+    }
+    /* What changes meanwhile is looked at again. */
+    e->link_changes = changes;
+    for (uint32_t i = 0; i < links; i++) {
+        uint32_t ports = cxl_fabric_link(f, i);
+
+        if (ports != e->link[i] && report &&
+            !cxl_fabric_is_others_link(f, i)) {
+            tell(e, ECA_EVENT_LINK, ECA_EVENT_NONE, 1, i, e->link[i], ports);
+        }
+        e->link[i] = ports;
+    }
+}
+
 /* Look, and again in a while.  What is found at first is no event. */
 static void look(ECAEvents *e, bool report)
 {
@@ -270,6 +295,7 @@ static void look(ECAEvents *e, bool report)
     look_at_poison(e, report);
     look_at_hosts(e, report);
     look_at_leaves(e, report);
+    look_at_links(e, report);
     timer_mod(e->tick, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + TICK_MS);
 }
 
@@ -425,6 +451,7 @@ void eca_events_init(ECAState *s)
     e->eca = s;
     e->life = g_new0(uint32_t,
                      cxl_fabric_directory(s->fabric)->topology.hosts);
+    e->link = g_new0(uint8_t, cxl_fabric_links(s->fabric));
     qemu_mutex_init(&e->lock);
     e->bh = qemu_bh_new_guarded(events_bh, e,
                                 &DEVICE(s)->mem_reentrancy_guard);
@@ -440,6 +467,7 @@ void eca_events_exit(ECAState *s)
     timer_free(e->tick);
     qemu_bh_delete(e->bh);
     qemu_mutex_destroy(&e->lock);
+    g_free(e->link);
     g_free(e->life);
     g_free(e);
     s->events = NULL;

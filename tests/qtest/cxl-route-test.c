@@ -462,6 +462,50 @@ static void test_logical_devices(void)
     cxlf_fabric_stop(f);
 }
 
+/* Event 7 of docs/specs/dpu-eca.rst */
+#define RING    0x1000000
+#define KIND    7
+
+/* The nth event of a ring of 8 tells of @link. */
+static void expect_event(CxlfHost *h, int n, uint32_t link, uint32_t before,
+                         uint32_t after)
+{
+    gint64 deadline = cxlf_deadline();
+    uint64_t at = RING + n * 64;
+
+    while (qtest_readw(h->qts, at + 2) != 1) {
+        cxlf_pause(deadline, "an event");
+    }
+    g_assert_cmpuint(qtest_readw(h->qts, at), ==, KIND);
+    g_assert_cmpuint(qtest_readl(h->qts, at + 0x28), ==, link);
+    g_assert_cmphex(qtest_readl(h->qts, at + 0x2c), ==, before);
+    g_assert_cmphex(qtest_readl(h->qts, at + 0x30), ==, after);
+}
+
+static void test_event(void)
+{
+    CxlfFabric *f = start(2);
+
+    for (int i = 0; i < 2; i++) {
+        CxlfHost *h = f->h[i];
+
+        qtest_memset(h->qts, RING, 0, 8 * 64);
+        qtest_writeq(h->qts, h->eca + 0x1100, RING);
+        qtest_writel(h->qts, h->eca + 0x1108, 8);
+        qtest_writel(h->qts, h->eca + 0x1114, 1u << KIND);
+        qtest_writel(h->qts, h->eca + 0x110c, 1);
+    }
+    set_link(f, HOST0, 1, false);
+    expect_event(f->h[0], 0, HOST0, 3, 1);
+    set_link(f, HOST0, 1, true);
+    expect_event(f->h[0], 1, HOST0, 1, 3);
+    /* Host 1 hears of the spines', and has heard of nothing before. */
+    set_link(f, L0S1, -1, false);
+    expect_event(f->h[0], 2, L0S1, 1, 0);
+    expect_event(f->h[1], 0, L0S1, 1, 0);
+    cxlf_fabric_stop(f);
+}
+
 /* A join compares links, too. */
 static void test_mismatch(void)
 {
@@ -516,5 +560,6 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/route/switch-link", test_switch_link);
     qtest_add_func("/cxlf/route/page-fault", test_page_fault);
     qtest_add_func("/cxlf/route/logical-devices", test_logical_devices);
+    qtest_add_func("/cxlf/route/event", test_event);
     return g_test_run();
 }
