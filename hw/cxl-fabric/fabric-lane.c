@@ -212,5 +212,5 @@ bool cxl_fabric_is_others_link(CXLFabric *f, uint32_t link)
 
 uint64_t cxl_fabric_link_changes(CXLFabric *f)
 {
-    return cxlf_routes_generation(f->router);
+    return f->router ? cxlf_routes_generation(f->router) : 0;
 }

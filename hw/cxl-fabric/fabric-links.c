@@ -138,5 +138,6 @@ void qmp_x_cxl_fabric_set_link(const char *id, uint32_t link, bool has_port,
         cxlf_routes_compute(f->router);
     }
     cxlf_routes_end(f->router);
+    cxl_fabric_ring_all(f);     /* agents look at what they have mapped */
     trace_cxl_fabric_link(cxl_fabric_id(f), link, was, is);
 }

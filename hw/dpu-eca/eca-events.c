@@ -270,7 +270,7 @@ static void look_at_links(ECAEvents *e, bool report)
 {
     CXLFabric *f = e->eca->fabric;
     uint32_t links = cxl_fabric_links(f);
-    uint64_t changes = links ? cxl_fabric_link_changes(f) : 0;
+    uint64_t changes = cxl_fabric_link_changes(f);
 
     if (changes == e->link_changes) {
         return;

@@ -265,6 +265,7 @@ void pager_take_fault(ECAPager *p, const ECAFault *f)
     ECAPage *page;
     Request *r;
     uint64_t dpa;
+    bool fails;
 
     if (!d) {
         return;
@@ -272,14 +273,16 @@ void pager_take_fault(ECAPager *p, const ECAFault *f)
     dpa = sleeper.dpa = (uint8_t *)f->address - d->front;
     page = pager_page_of(p, gfam, dpa);
     trace_eca_fault(p->host, gfam, dpa, f->write, page->held);
-    if (page->sampled && !qatomic_read(&p->lost) &&
+    fails = qatomic_read(&p->lost) ||
+            (!page->failed && pager_has_no_way(p, gfam, dpa));
+    if (page->sampled && !fails &&
         pager_is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {
         map_again(p, gfam, dpa, f->write);
         return;
     }
     pager_count(p, gfam, dpa, CXLF_PAGE_FAULT, 1);
     eca_hot_event(p->eca, gfam, dpa, f->write);
-    if (qatomic_read(&p->lost)) {
+    if (fails) {
         pager_fail_page(p, gfam, dpa, f->thread);
         return;
     }

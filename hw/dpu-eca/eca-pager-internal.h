@@ -150,6 +150,7 @@ struct ECAPager {
     QTAILQ_HEAD(, ECARange) ranges; /* commands of the guest */
     uint64_t log_cursor;            /* of the page that was evicted for room */
     uint64_t reserve_changes;       /* of the table of reserved ranges */
+    uint64_t way_changes;           /* of the routing tables */
     bool giving_up;                 /* pages that others have reserved */
     int64_t soft_us;                /* until eca_soft_step(), or -1 */
     ECAStreams streams;
@@ -224,9 +225,6 @@ void pager_io_zap(void *opaque, uint32_t gfam, uint64_t dpa);
 void pager_io_protect(void *opaque, uint32_t gfam, uint64_t dpa);
 
 /* eca-requests.c */
-/* Whether the switches let this host ask for a page: the agent's thread. */
-enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
-                                     uint64_t dpa);
 void pager_end_request(ECAPager *p, Request *r);
 Request *pager_begin_request(ECAPager *p, ECAWantKind kind, uint32_t gfam,
                              uint64_t dpa, unsigned order);
@@ -288,5 +286,14 @@ void pager_soft_changed(void *opaque, uint32_t gfam, uint64_t dpa,
 void pager_soft_conflict(void *opaque, const CXLFabricConflict *conflict);
 bool pager_soft_fault(ECAPager *p, uint32_t gfam, uint64_t dpa,
                       const ECAFault *f);
+
+/* eca-ways.c */
+/* Whether the switches let this host reach a page. */
+enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
+                                     uint64_t dpa);
+/* False also while tables change: who asks for the page will wait. */
+bool pager_has_no_way(ECAPager *p, uint32_t gfam, uint64_t dpa);
+/* Links may have changed. */
+void pager_watch_ways(ECAPager *p);
 
 #endif /* HW_DPU_ECA_PAGER_INTERNAL_H */

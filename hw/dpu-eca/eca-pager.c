@@ -180,6 +180,7 @@ static void *pager_thread(void *opaque)
         pager_step_requests(p);
         step_ranges(p);
         pager_watch_reservations(p);
+        pager_watch_ways(p);
         pager_serve_snoops(p);
         p->soft_us = eca_soft_step(p->soft);
         pager_sample_pages(p);

@@ -34,19 +34,6 @@ void pager_end_request(ECAPager *p, Request *r)
     }
 }
 
-enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
-                                     uint64_t dpa)
-{
-    uint16_t where = 0;
-    enum cxlf_route_result result =
-        cxl_fabric_lane_ask(p->lane, CXLF_PAGE_UNIT, gfam, dpa, &where);
-
-    if (result != CXLF_ROUTE_OK) {
-        trace_eca_no_way(p->host, gfam, dpa, cxlf_route_name[result], where);
-    }
-    return result;
-}
-
 /*
  * What to ask for a page that is read: all of it, if nobody has it or if
  * this kernel cannot map a page read-only.

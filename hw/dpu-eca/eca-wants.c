@@ -149,11 +149,10 @@ void pager_take_wants(ECAPager *p)
 bool pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam, uint64_t dpa,
                  unsigned order)
 {
-    enum cxlf_route_result way = pager_ask_way(p, gfam, dpa);
     Request *r;
 
     if (cxl_fabric_is_reserved(p->fabric, gfam, dpa) ||
-        (way != CXLF_ROUTE_OK && way != CXLF_ROUTE_BUSY)) {
+        pager_has_no_way(p, gfam, dpa)) {
         return false;
     }
     if (kind == ECA_WANT_LINES) {

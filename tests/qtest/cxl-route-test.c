@@ -11,7 +11,7 @@
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
-#include "cxlf-hdm.h"
+#include "cxlf-eca.h"
 #include "cxlf/route.h"
 #include "cxlf/topology-fdt.h"
 
@@ -424,23 +424,54 @@ static void test_switch_link(void)
     cxlf_fabric_stop(f);
 }
 
-/* A page that nobody had; the access succeeds some time after the return. */
-static void test_page_fault(void)
+/* Some time after a link's change, what is mapped obeys it. */
+static void wait_for(const CxlfRegion *r, uint64_t dpa, uint64_t value)
+{
+    gint64 deadline = cxlf_deadline();
+
+    while (cxlf_load(r, dpa, 8) != value) {
+        cxlf_pause(deadline, "a page");
+    }
+}
+
+/* BULK: pages that host 0 had mapped, and that nobody had. */
+static void test_mapped(void)
+{
+    const uint64_t bulk = CLASS_SIZE, other = CLASS_SIZE + MIB;
+    CxlfFabric *f = start(2);
+
+    cxlf_store(&f->r[0], bulk, 41, 8);
+    cxlf_store(&f->r[0], bulk + CXLF_PAGE, 42, 8);
+    g_assert_cmpuint(cxlf_load(&f->r[1], bulk, 8), ==, 41);     /* shared */
+    set_link(f, HOST0, -1, false);
+    wait_for(&f->r[0], bulk, UINT64_MAX);
+    wait_for(&f->r[0], bulk + CXLF_PAGE, UINT64_MAX);
+    g_assert_cmphex(cxlf_load(&f->r[0], other, 8), ==, UINT64_MAX);
+    g_assert_cmpuint(cxlf_counters(f->owner, 0).n[CXLF_REFUSAL], >=, 3);
+    /* The other host takes what it wants. */
+    g_assert_cmpuint(cxlf_load(&f->r[1], bulk + CXLF_PAGE, 8), ==, 42);
+    cxlf_store(&f->r[1], bulk + CXLF_PAGE, 43, 8);
+    cxlf_store(&f->r[1], other, 44, 8);
+    set_link(f, HOST0, -1, true);
+    wait_for(&f->r[0], bulk, 41);
+    wait_for(&f->r[0], bulk + CXLF_PAGE, 43);
+    wait_for(&f->r[0], other, 44);
+    cxlf_store(&f->r[0], bulk, 45, 8);
+    g_assert_cmpuint(cxlf_load(&f->r[1], bulk, 8), ==, 45);
+    cxlf_fabric_stop(f);
+}
+
+/* The same for copies in software mode. */
+static void test_copies(void)
 {
     CxlfFabric *f = start(2);
-    gint64 deadline = cxlf_deadline();
-    CxlfCounters n;
 
-    cxlf_store(&f->r[1], CLASS_SIZE, 42, 8);
+    cxlf_set_bulk_mode(f, "software");
     set_link(f, HOST0, -1, false);
     g_assert_cmphex(cxlf_load(&f->r[0], CLASS_SIZE, 8), ==, UINT64_MAX);
-    n = cxlf_counters(f->owner, 0);
-    g_assert_cmpuint(n.n[CXLF_REFUSAL], >=, 1);
-    can(f, 1, CLASS_SIZE + 8);
+    g_assert_cmpuint(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, 0);
     set_link(f, HOST0, -1, true);
-    while (cxlf_load(&f->r[0], CLASS_SIZE, 8) != 42) {
-        cxlf_pause(deadline, "the page");
-    }
+    wait_for(&f->r[0], CLASS_SIZE, 0);
     cxlf_fabric_stop(f);
 }
 
@@ -558,7 +589,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/route/pages", test_pages);
     qtest_add_func("/cxlf/route/host-link", test_host_link);
     qtest_add_func("/cxlf/route/switch-link", test_switch_link);
-    qtest_add_func("/cxlf/route/page-fault", test_page_fault);
+    qtest_add_func("/cxlf/route/mapped", test_mapped);
+    qtest_add_func("/cxlf/route/copies", test_copies);
     qtest_add_func("/cxlf/route/logical-devices", test_logical_devices);
     qtest_add_func("/cxlf/route/event", test_event);
     return g_test_run();

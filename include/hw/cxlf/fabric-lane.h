@@ -60,7 +60,10 @@ uint32_t cxl_fabric_links(CXLFabric *f);
 uint32_t cxl_fabric_link(CXLFabric *f, uint32_t link);
 /* cxl_fabric_is_others_link: whether it is that of another host. */
 bool cxl_fabric_is_others_link(CXLFabric *f, uint32_t link);
-/* cxl_fabric_link_changes: differs after each change; of a fabric with some. */
+/*
+ * cxl_fabric_link_changes: differs after each change of links or tables, for
+ * which the owner rings every host's doorbell.
+ */
 uint64_t cxl_fabric_link_changes(CXLFabric *f);
 
 #endif /* HW_CXLF_FABRIC_LANE_H */
