@@ -109,6 +109,26 @@ static void access_check(uint64_t n)
     sink = sum;
 }
 
+/* What the emulator asks for a trapped access: cxl_fabric_lane_ask() */
+static void access_ways(uint64_t n)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t dpa = i * 4160 % f.t.gfam[0].hot;
+        struct cxlf_home home;
+        uint32_t leaf;
+
+        sum += cxlf_may_access(&f.r, 0, 0, dpa);
+        cxlf_topology_home(&f.t, CXLF_LINE_UNIT, 0, dpa, &home);
+        leaf = f.g.pid_switch[home.leaf];
+        sum += cxlf_route_get(&cache, 0, leaf, dpa / 64)->links +
+               cxlf_route_get(&cache, leaf, f.g.pid_gfam[0], dpa / 64)->links +
+               cxlf_route_get(&cache, f.g.pid_gfam[0], 0, dpa / 64)->links;
+    }
+    sink = sum;
+}
+
 /* A change of one entry, and the first lookup that sees it */
 static void table_change(uint64_t n)
 {
@@ -144,6 +164,7 @@ static const struct {
     { "charge-4-links", charge, 1 },
     { "lookup-and-charge", lookup_and_charge, 1 },
     { "access-check", access_check, 1 },
+    { "access-ways", access_ways, 1 },
     { "resolution", resolution, 10 },
     { "change-and-lookup", table_change, 10 },
     { "compute-all-tables", compute, 100000 },

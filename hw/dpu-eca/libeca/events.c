@@ -39,6 +39,7 @@ const char *eca_event_name(uint32_t kind)
         [ECA_EVENT_OF_CONFLICT] = "conflict",
         [ECA_EVENT_OF_HOST] = "host",
         [ECA_EVENT_OF_LEAF] = "leaf",
+        [ECA_EVENT_OF_LINK] = "link",
         [ECA_EVENT_OF_CAPACITY] = "capacity",
         [ECA_EVENT_OF_RECEIVED] = "received",
         [ECA_EVENT_OF_MESSAGE] = "message",
