@@ -58,6 +58,29 @@ static void test_no_graph(void)
     g_assert_nonnull(strstr(why, "4095 at most to have PIDs"));
 }
 
+/* Who says anything of switches or links means to have routing. */
+static void test_named(void)
+{
+    static const char *const some[][2] = {
+        { "/host@0", "pid" }, { "/leaf@0", "latency" }, { "/gfam@0", "lds" },
+        { "/gfam@0", "bound" }, { "/spine@0", NULL }, { "/link@0", NULL },
+    };
+    struct cxlf_topology t = fixture_topology(300, 1, 2, 1);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(some); i++) {
+        g_assert_cmpuint(cxlf_topology_write(&t, blob, sizeof(blob)), >, 0);
+        g_assert_cmpint(fdt_open_into(blob, blob, sizeof(blob)), ==, 0);
+        g_assert_false(cxlf_graph_is_named(blob));
+        if (some[i][1]) {
+            fdt_setprop_u32(blob, fdt_path_offset(blob, some[i][0]),
+                            some[i][1], 1);
+        } else {
+            fdt_add_subnode(blob, 0, some[i][0] + 1);
+        }
+        g_assert_true(cxlf_graph_is_named(blob));
+    }
+}
+
 static void change(struct cxlf_topology *t)
 {
     uint32_t switches = cxlf_graph_switches(t, &g);
@@ -274,6 +297,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/graph/old", test_old);
     g_test_add_func("/graph/no-graph", test_no_graph);
+    g_test_add_func("/graph/named", test_named);
     g_test_add_func("/graph/round-trip", test_round_trip);
     g_test_add_func("/graph/errors", test_errors);
     g_test_add_func("/graph/structure", test_structure);
