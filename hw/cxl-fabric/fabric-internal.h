@@ -44,6 +44,7 @@ typedef struct CXLFabricReaper CXLFabricReaper;
 typedef struct CXLFabricWard CXLFabricWard;
 typedef struct CXLFabricBulkChange CXLFabricBulkChange;
 typedef struct CXLFabricRequest CXLFabricRequest;
+typedef struct CXLFabricFm CXLFabricFm;
 
 /* Events of one kind, of which guests may not cause too many. */
 typedef struct CXLFabricEmitted {
@@ -133,6 +134,7 @@ struct CXLFabric {
     uint64_t last_request;          /* its number */
     CXLFabricEmitted requests_emitted;
     NotifierList answer_notifiers;
+    CXLFabricFm *fm;                /* owner, embedded: fabric-fm.c */
     QIOChannelSocket *channel;      /* member: to the owner */
     guint watch;
     /* Member: what the owner has sent of an answer. */
@@ -227,6 +229,8 @@ bool cxl_fabric_read_graph(const void *blob, const struct cxlf_topology *t,
                            struct cxlf_graph **graph, const char **why);
 /* Those of a topology without a blob; NULL likewise. */
 struct cxlf_graph *cxl_fabric_default_graph(const struct cxlf_topology *t);
+/* Why a fabric has no graph. */
+extern const char cxl_fabric_no_routing[];
 bool cxl_fabric_is_same_graph(const struct cxlf_graph *a,
                               const struct cxlf_graph *b);
 uint32_t cxl_fabric_lanes(CXLFabric *f);
@@ -271,6 +275,13 @@ bool cxl_fabric_take_request(CXLFabric *f, CXLFabricPeer *peer, uint32_t host,
 void cxl_fabric_drop_requests(CXLFabric *f, CXLFabricPeer *peer);
 /* A change of the mode is in force. */
 void cxl_fabric_requests_changed(CXLFabric *f);
+
+/*
+ * fabric-fm.c: what a Fabric Manager manages.  A fabric without one is not
+ * worse for it: QMP says why.
+ */
+void cxl_fabric_create_fm(CXLFabric *f);
+void cxl_fabric_drop_fm(CXLFabric *f);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);

@@ -17,10 +17,8 @@ static CXLFabric *find_routed(const char *id, bool owned, Error **errp)
     CXLFabric *f = cxl_fabric_find(id, owned, errp);
 
     if (f && !f->router) {
-        error_setg(errp, "CXL fabric %s has no routing: a leaf has more than "
-                   "%d ports, or there are more than %d hosts, devices and "
-                   "switches", cxl_fabric_id(f), CXLF_MAX_PORTS,
-                   CXLF_NO_PID);
+        error_setg(errp, "CXL fabric %s has no routing: %s",
+                   cxl_fabric_id(f), cxl_fabric_no_routing);
         return NULL;
     }
     return f;

@@ -111,10 +111,13 @@ static bool complete_owner(CXLFabric *f, uint32_t default_hosts, Error **errp)
 {
     qemu_uuid_generate(&f->uuid);
     cxl_fabric_init_poison(f);
-    return read_topology(f, default_hosts, errp) &&
-           cxl_fabric_create_doorbells(f, errp) &&
-           cxl_fabric_create_segments(f, errp) && set_pool(f, errp) &&
-           (!f->listen || cxl_fabric_listen(f, errp));
+    if (!read_topology(f, default_hosts, errp) ||
+        !cxl_fabric_create_doorbells(f, errp) ||
+        !cxl_fabric_create_segments(f, errp) || !set_pool(f, errp)) {
+        return false;
+    }
+    cxl_fabric_create_fm(f);
+    return !f->listen || cxl_fabric_listen(f, errp);
 }
 
 static bool complete_member(CXLFabric *f, Error **errp)
@@ -168,6 +171,7 @@ static bool check_socket(CXLFabric *f, Error **errp)
 static void drop(CXLFabric *f)
 {
     cxl_fabric_stop_bulk_change(f);
+    cxl_fabric_drop_fm(f);
     cxl_fabric_drop_segments(f);
     cxl_fabric_drop_doorbells(f);
     cxl_fabric_drop_poison(f);

@@ -12,6 +12,12 @@
 #include "hw/cxlf/fabric-lane.h"
 #include "fabric-internal.h"
 
+const char cxl_fabric_no_routing[] =
+    "a leaf has more than " stringify(CXLF_MAX_PORTS) " ports, or there are "
+    "more than 4095 hosts, devices and switches";
+
+QEMU_BUILD_BUG_ON(CXLF_NO_PID != 4095);
+
 bool cxl_fabric_read_graph(const void *blob, const struct cxlf_topology *t,
                            struct cxlf_graph **graph, const char **why)
 {

@@ -28,6 +28,20 @@ CxlFabricRequestInfoList *qmp_x_query_cxl_fabric_requests(Error **errp)
     return NULL;
 }
 
+CxlFabricCci *qmp_x_cxl_fabric_cci(const char *id, uint32_t component,
+                                   uint16_t opcode, const char *payload,
+                                   bool has_from_pid, uint16_t from_pid,
+                                   Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+    return NULL;
+}
+
+CxlFabricFmList *qmp_x_query_cxl_fabric_fm(Error **errp)
+{
+    return NULL;
+}
+
 CxlFabricLog *qmp_x_query_cxl_fabric_log(const char *id, uint32_t host,
                                          bool has_limit, uint32_t limit,
                                          Error **errp)

@@ -1,0 +1,593 @@
+/*
+ * QTest of the Fabric Manager's commands at a fabric's owner
+ *
+ * Payloads are written as bytes in hexadecimal, from the tables of
+ * docs/fabric-manager.md; the fabric of most tests is
+ *
+ *   leaf 0 (component 0): port 0 to the spine, DSP 1 to GFAM device 0,
+ *          USPs 2 and 3 of hosts 0 and 2
+ *   leaf 1 (1): ports 0 and 1 to the spine, DSP 2 to device 1, USP 3 of host 1
+ *   spine 0 (2): port 0 to leaf 0, 1 and 2 to leaf 1
+ *   GFAM device 0 (3): a GFD;  device 1 (4): an MLD of two LDs of 256 MiB
+ *
+ * Copyright the cxl-fabric authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/cutils.h"
+#include "qobject/qlist.h"
+#include "qobject/qnum.h"
+#include "cxlf/topology-fdt.h"
+#include "cxlf-hdm.h"
+
+enum { LEAF0, LEAF1, SPINE, GFD, MLD };
+enum {
+    SUCCESS = 0, BACKGROUND = 1, INVALID_INPUT = 2, UNSUPPORTED = 3,
+    INTERNAL_ERROR = 4, INVALID_LENGTH = 0x16,
+};
+
+#define LD_SIZE     (256 * MIB)
+#define CHANGED     "X_CXL_FABRIC_FM"
+
+static char *blob_path;
+
+/* A topology of the form above, as a file; ",topology=PATH" for an owner. */
+static char *write_topology(void)
+{
+    struct cxlf_topology t = {
+        .hosts = 3, .leaves = 2, .shards = 1, .gfams = 2,
+        .gfam[0] = { .hot = CLASS_SIZE, .leaf = 0 },
+        .gfam[1] = { .hot = CLASS_SIZE, .bulk = CLASS_SIZE, .leaf = 1 },
+        .host_leaf = { 0, 1, 0 },
+    };
+    g_autofree struct cxlf_graph *g = g_new0(struct cxlf_graph, 1);
+    char blob[16384];
+    size_t size;
+
+    cxlf_graph_default(&t, 1, g);
+    g->link[1].ports = 2;
+    g->link[cxlf_endpoint_link(&t, g, (struct cxlf_node) {
+        CXLF_NODE_HOST, 1 })].rate = 30000;
+    g->lds[1] = 2;
+    size = cxlf_graph_write(&t, g, blob, sizeof(blob));
+    g_assert_cmpuint(size, >, 0);
+    blob_path = g_strdup_printf("%s/cxlf-fm-%d.dtb", g_get_tmp_dir(),
+                                getpid());
+    g_assert_true(g_file_set_contents(blob_path, blob, size, NULL));
+    return g_strdup_printf(",topology=%s", blob_path);
+}
+
+static QTestState *start(char **socket)
+{
+    g_autofree char *more = write_topology();
+    QTestState *qts;
+
+    *socket = cxlf_socket_path();
+    qts = cxlf_owner_start(*socket, more);
+    unlink(blob_path);
+    g_clear_pointer(&blob_path, g_free);
+    return qts;
+}
+
+static QTestState *start_alone(void)
+{
+    g_autofree char *socket = NULL;
+
+    return start(&socket);
+}
+
+/* "01 0000*3 ff": bytes, each group as often as it says. */
+static GByteArray *bytes_of(const char *text)
+{
+    g_auto(GStrv) groups = g_strsplit(text, " ", -1);
+    GByteArray *bytes = g_byte_array_new();
+
+    for (char **group = groups; *group; group++) {
+        char *many = strchr(*group, '*');
+        int times = many ? atoi(many + 1) : 1;
+        size_t length = strcspn(*group, "*");
+
+        while (times--) {
+            for (size_t i = 0; i < length; i += 2) {
+                uint8_t byte = g_ascii_xdigit_value((*group)[i]) << 4 |
+                               g_ascii_xdigit_value((*group)[i + 1]);
+
+                g_byte_array_append(bytes, &byte, 1);
+            }
+        }
+    }
+    return bytes;
+}
+
+static QDict *tunnel(QTestState *qts, unsigned component, unsigned opcode,
+                   int from, const GByteArray *in)
+{
+    g_autofree char *payload = g_base64_encode(in->data, in->len);
+    g_autofree char *sender = from < 0 ? g_strdup("") :
+        g_strdup_printf(", 'from-pid': %d", from);
+    g_autofree char *command = g_strdup_printf(
+        "{'execute': 'x-cxl-fabric-cci', 'arguments': {'component': %u, "
+        "'opcode': %u, 'payload': '%s'%s}}", component, opcode, payload,
+        sender);
+    QDict *response, *answer;
+
+    qtest_qmp_send_raw(qts, "%s", command);
+    response = qtest_qmp_receive(qts);
+    answer = qdict_get_qdict(response, "return");
+    g_assert_nonnull(answer);
+    qobject_ref(answer);
+    qobject_unref(response);
+    return answer;
+}
+
+/* The command must return @code, and @out unless that is NULL. */
+static void expect_from(QTestState *qts, unsigned component, unsigned opcode,
+                        int from, const char *in, int code, const char *out)
+{
+    g_autoptr(GByteArray) sent = bytes_of(in);
+    g_autoptr(GByteArray) wanted = bytes_of(out ?: "");
+    QDict *answer = tunnel(qts, component, opcode, from, sent);
+    g_autofree guchar *got = NULL;
+    gsize length;
+
+    g_assert_cmphex(qdict_get_int(answer, "return-code"), ==, code);
+    g_assert_cmpint(qdict_get_bool(answer, "background"), ==,
+                    code == BACKGROUND);
+    got = g_base64_decode(qdict_get_str(answer, "payload"), &length);
+    if (out) {
+        g_assert_cmpmem(got, length, wanted->data, wanted->len);
+    }
+    qobject_unref(answer);
+}
+
+static void expect(QTestState *qts, unsigned component, unsigned opcode,
+                   const char *in, int code, const char *out)
+{
+    expect_from(qts, component, opcode, -1, in, code, out);
+}
+
+/* What cannot be sent. */
+static void refused(QTestState *qts, const char *command,
+                    const char *arguments, const char *text)
+{
+    g_autofree char *json = g_strdup_printf(
+        "{'execute': '%s', 'arguments': {%s}}", command, arguments);
+    QDict *response;
+    const char *desc;
+
+    qtest_qmp_send_raw(qts, "%s", json);
+    response = qtest_qmp_receive(qts);
+    if (!qdict_haskey(response, "error")) {
+        g_error("%s with %s succeeded", command, arguments);
+    }
+    desc = qdict_get_str(qdict_get_qdict(response, "error"), "desc");
+    if (!strstr(desc, text)) {
+        g_error("%s: the error says '%s', not '%s'", arguments, desc, text);
+    }
+    qobject_unref(response);
+}
+
+static QDict *nth(QDict *from, const char *list, unsigned n)
+{
+    const QListEntry *e;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(from, list), e) {
+        if (n-- == 0) {
+            return qobject_to(QDict, qlist_entry_obj(e));
+        }
+    }
+    g_error("%s has no entry %u", list, n);
+}
+
+/* Of the only fabric; unref it. */
+static QDict *query(QTestState *qts)
+{
+    QDict *response = qtest_qmp(qts, "{'execute': 'x-query-cxl-fabric-fm'}");
+    QDict *fm = nth(response, "return", 0);
+
+    qobject_ref(fm);
+    qobject_unref(response);
+    return fm;
+}
+
+/* The tunnel */
+
+static void test_malformed(void)
+{
+    static const char cci[] = "x-cxl-fabric-cci";
+    static const char *const bad[] = {
+        "!!!!", "A", "AA", "AAA", "AAAAA", "A===", "====", "AAAA====",
+        "AA==AAAA", "AAAA\\nAAAA", " AAAA", "AAB=", "\\u0000",
+    };
+    QTestState *qts = start_alone();
+    g_autofree char *zeros = g_strnfill(5460, 'A');
+    g_autofree char *larger = g_strdup_printf("'component': 0, 'opcode': 1, "
+                                              "'payload': '%sAAA='", zeros);
+
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_autofree char *arguments = g_strdup_printf(
+            "'component': 0, 'opcode': 1, 'payload': '%s'", bad[i]);
+
+        refused(qts, cci, arguments, "'payload' must be base64");
+    }
+    refused(qts, cci, larger, "'payload' must be at most 4096 bytes, it has "
+            "4097");
+    refused(qts, cci, "'component': 5, 'opcode': 1",
+            "'component' must be 0 to 4");
+    refused(qts, cci, "'component': 4294967295, 'opcode': 1",
+            "'component' must be 0 to 4");
+    refused(qts, cci, "'component': 0, 'opcode': 65536", "opcode");
+    refused(qts, cci, "'component': 0, 'opcode': 1, 'from-pid': 4095",
+            "'from-pid' must be 0 to 4094");
+    refused(qts, cci, "'component': 0, 'opcode': 1, 'id': 'other'", "other");
+
+    /* What a component refuses is an answer. */
+    expect(qts, LEAF0, 0x0001, "00*4096", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0xffff, "", UNSUPPORTED, "");
+    expect(qts, LEAF0, 0x5400, "", UNSUPPORTED, "");    /* of an MLD */
+    expect(qts, LEAF0, 0x5708, "00*6", UNSUPPORTED, "");    /* no tables */
+    expect(qts, MLD, 0x5100, "", UNSUPPORTED, "");      /* of a switch */
+    expect(qts, LEAF0, 0x0001, "00", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0x5101, "", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0x5101, "02 00", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0x5101, "01 04", INVALID_INPUT, "");
+    expect(qts, LEAF0, 0x5201, "00 01 01 00 ffff", INVALID_INPUT, "");
+    qtest_quit(qts);
+}
+
+/* Who is not the owner has no Fabric Manager. */
+static void test_nobody(void)
+{
+    QTestState *qts = qtest_init("-machine none -nodefaults");
+    g_autofree char *socket = cxlf_socket_path();
+    QDict *response, *fm;
+
+    response = qtest_qmp(qts, "{'execute': 'x-query-cxl-fabric-fm'}");
+    g_assert_true(qlist_empty(qdict_get_qlist(response, "return")));
+    qobject_unref(response);
+    refused(qts, "x-cxl-fabric-cci", "'component': 0, 'opcode': 1",
+            "owns no CXL fabric");
+    qtest_quit(qts);
+
+    /* More hosts than a switch has ports. */
+    qts = cxlf_owner_start(socket, ",hosts=256");
+    fm = query(qts);
+    g_assert_true(qlist_empty(qdict_get_qlist(fm, "components")));
+    g_assert_cmpstr(qdict_get_str(fm, "why-none"), !=, "");
+    qobject_unref(fm);
+    refused(qts, "x-cxl-fabric-cci", "'component': 0, 'opcode': 1",
+            "fabric fabric0 has no Fabric Manager: ");
+    qtest_quit(qts);
+}
+
+/* The topology */
+
+/* The serial number of a component, as bytes of a payload. */
+static char *serial_of(QTestState *qts, unsigned component)
+{
+    QDict *info = cxlf_query(qts);
+    char uuid[9] = "";
+    char *text;
+
+    memcpy(uuid, qdict_get_str(info, "uuid"), 8);
+    text = g_strdup_printf("%08x%08x", bswap32(component),
+                           bswap32(g_ascii_strtoull(uuid, NULL, 16)));
+    qobject_unref(info);
+    return text;
+}
+
+static void test_identify(void)
+{
+    QTestState *qts = start_alone();
+    static const struct {
+        unsigned component;
+        const char *vendor, *type;
+    } all[] = {
+        { LEAF0, "e519 28a1", "00" }, { LEAF1, "e519 28a1", "00" },
+        { SPINE, "e519 28a1", "00" }, { GFD, "8680 940d", "03" },
+        { MLD, "8680 930d", "03" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(all); i++) {
+        g_autofree char *serial = serial_of(qts, all[i].component);
+        g_autofree char *wanted = g_strdup_printf("%s 00*4 %s 0c %s",
+                                                  all[i].vendor, serial,
+                                                  all[i].type);
+
+        expect(qts, all[i].component, 0x0001, "", SUCCESS, wanted);
+    }
+    expect(qts, LEAF0, 0x5100, "", SUCCESS,
+           "00 00 04 02 0f 00*31 03 00*31 2000 0200 04");
+    expect(qts, LEAF1, 0x5100, "", SUCCESS,
+           "00 00 04 01 0f 00*31 01 00*31 1000 0100 04");
+    expect(qts, SPINE, 0x5100, "", SUCCESS,
+           "00 00 03 00 07 00*31 00*32 0000 0000 04");
+    /* Own PIDs follow those of 3 hosts and 2 devices; nobody manages. */
+    expect(qts, LEAF1, 0x0700, "", SUCCESS, "0600 ff0f 00*16 ff0f 00*16");
+    expect(qts, GFD, 0x0700, "", SUCCESS, "0300 ff0f 00*16 ff0f 00*16");
+    expect(qts, MLD, 0x5400, "", SUCCESS, "00000020 00*4 0200 00");
+    expect(qts, LEAF0, 0x5700, "", SUCCESS, "00*8 00 00 00 01");
+    qtest_quit(qts);
+}
+
+static void test_ports(void)
+{
+    QTestState *qts = start_alone();
+    g_autofree char *spine = serial_of(qts, SPINE);
+    g_autofree char *wanted = g_strdup_printf(
+        "01 000000 01 01 0700 02 000000 e519 28a1 00*4 %s 00*30", spine);
+
+    expect(qts, LEAF1, 0x5101, "04 00 01 02 03", SUCCESS,
+           "04 000000 "
+           "00 05 05 00 07 14 10 10 1f 05 05 04 00 0000 00 "
+           "01 05 05 00 07 14 10 10 1f 05 05 04 00 0000 00 "
+           "02 03 03 00 05 04 10 10 1f 05 05 04 00 0000 02 "
+           "03 04 00 00 00 04 10 10 0f 04 04 04 00 0000 00");
+    expect(qts, LEAF0, 0x5101, "01 01", SUCCESS,
+           "01 000000 01 03 05 00 06 04 10 10 1f 05 05 04 00 0000 00");
+    /* Port 1 of leaf 1 leads to port 2 of the spine, whose PID is 7. */
+    expect(qts, LEAF1, 0x5702, "01 01", SUCCESS, wanted);
+    expect(qts, LEAF1, 0x5703, "0000 0a00", SUCCESS,
+           "0400 0400 0000 00 00 ff 00 ff0f 0100 00 00 ff 01 ff0f "
+           "0200 02 00 ff 02 0400 0300 01 00 00 03 0100");
+    expect(qts, LEAF0, 0x5200, "00 02 02 00 01", SUCCESS,
+           "02 000000 00 01 02 10 02 02 ff 00 00 00 ff 00 "
+           "01 01 03 10 02 03 ff 00 00 00 ff 00");
+    qtest_quit(qts);
+}
+
+static void test_query(void)
+{
+    QTestState *qts = start_alone();
+    QDict *fm = query(qts), *info, *c, *p;
+    g_autofree char *serial = NULL;
+
+    g_assert_cmpstr(qdict_get_str(fm, "id"), ==, "fabric0");
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(fm, "components")), ==, 5);
+    c = nth(fm, "components", LEAF1);
+    g_assert_cmpstr(qdict_get_str(c, "name"), ==, "leaf@1");
+    g_assert_cmpstr(qdict_get_str(c, "kind"), ==, "switch");
+    g_assert_cmpint(qdict_get_int(c, "pid"), ==, 6);
+    info = cxlf_query(qts);
+    serial = g_strdup_printf("0x%.8s%08x", qdict_get_str(info, "uuid"),
+                             LEAF1);
+    g_assert_cmpstr(qdict_get_str(c, "serial"), ==, serial);
+    qobject_unref(info);
+    g_assert_false(qdict_haskey(c, "primary"));
+    g_assert_false(qdict_haskey(c, "background"));
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(c, "ports")), ==, 4);
+    p = nth(c, "ports", 1);
+    g_assert_cmpstr(qdict_get_str(p, "state"), ==, "fabric");
+    g_assert_cmpstr(qdict_get_str(p, "peer"), ==, "spine@0");
+    g_assert_cmpint(qdict_get_int(p, "peer-port"), ==, 2);
+    g_assert_false(qdict_haskey(p, "pid"));
+    p = nth(c, "ports", 3);
+    g_assert_cmpstr(qdict_get_str(p, "state"), ==, "usp");
+    g_assert_cmpint(qdict_get_int(p, "pid"), ==, 1);
+    g_assert_cmpint(qdict_get_int(p, "vcs"), ==, 0);
+    g_assert_false(qdict_haskey(p, "peer"));
+    p = nth(c, "vcss", 0);
+    g_assert_cmpint(qdict_get_int(p, "usp"), ==, 3);
+    g_assert_cmpint(qdict_get_int(p, "vppbs"), ==, 16);
+    g_assert_true(qlist_empty(qdict_get_qlist(p, "bindings")));
+    c = nth(fm, "components", MLD);
+    g_assert_cmpstr(qdict_get_str(c, "name"), ==, "gfam@1");
+    g_assert_cmpstr(qdict_get_str(c, "kind"), ==, "device");
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(c, "lds")), ==, 2);
+    p = nth(c, "lds", 1);
+    g_assert_cmpint(qdict_get_int(p, "memory"), ==, LD_SIZE);
+    g_assert_true(qdict_get_bool(p, "erased"));
+    g_assert_false(qdict_haskey(p, "switch"));
+    c = nth(fm, "components", GFD);
+    g_assert_cmpstr(qdict_get_str(c, "kind"), ==, "gfd");
+    qobject_unref(fm);
+    qtest_quit(qts);
+}
+
+/* Without a file there are leaves that are all linked, and GFDs. */
+static void test_default(void)
+{
+    g_autofree char *socket = cxlf_socket_path();
+    QTestState *qts = cxlf_owner_start(socket, ",hosts=70,leaves=1,gfams=8");
+    QDict *fm = query(qts), *leaf = nth(fm, "components", 0), *p;
+
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(fm, "components")), ==, 9);
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(leaf, "ports")), ==, 78);
+    /* The hosts from the 65th on have no VCS. */
+    g_assert_cmpuint(qlist_size(qdict_get_qlist(leaf, "vcss")), ==, 64);
+    p = nth(leaf, "ports", 8 + 63);
+    g_assert_cmpint(qdict_get_int(p, "vcs"), ==, 63);
+    p = nth(leaf, "ports", 8 + 64);
+    g_assert_false(qdict_haskey(p, "vcs"));
+    g_assert_cmpstr(qdict_get_str(nth(fm, "components", 8), "name"), ==,
+                    "gfam@7");
+    qobject_unref(fm);
+    qtest_quit(qts);
+}
+
+/* Managers */
+
+static QDict *wait_changed(QTestState *qts, unsigned component,
+                           const char *what)
+{
+    QDict *data = cxlf_wait_event(qts, CHANGED);
+
+    g_assert_cmpstr(qdict_get_str(data, "id"), ==, "fabric0");
+    g_assert_cmpint(qdict_get_int(data, "component"), ==, component);
+    g_assert_cmpstr(qdict_get_str(data, "what"), ==, what);
+    return data;
+}
+
+static void test_owners(void)
+{
+    QTestState *qts = start_alone();
+    QDict *data, *fm;
+
+    expect_from(qts, LEAF0, 0x0701, 9, "00 0900 5a*16 0500", SUCCESS,
+                "0900 5a*16 ff0f 00*16");
+    data = wait_changed(qts, LEAF0, "owner-changed");
+    g_assert_cmpint(qdict_get_int(data, "pid"), ==, 9);
+    g_assert_false(qdict_haskey(data, "vcs"));
+    qobject_unref(data);
+    expect_from(qts, LEAF0, 0x5100, 8, "", UNSUPPORTED, "");
+    expect(qts, LEAF0, 0x5100, "", UNSUPPORTED, "");
+    expect_from(qts, LEAF0, 0x0003, 9, "", SUCCESS, "0c");
+    expect(qts, LEAF1, 0x0003, "", SUCCESS, "0c");
+    fm = query(qts);
+    g_assert_cmpint(qdict_get_int(nth(fm, "components", LEAF0), "primary"),
+                    ==, 9);
+    qobject_unref(fm);
+
+    expect(qts, GFD, 0x490d, "0100 0700 0100 0080", SUCCESS, "");
+    data = wait_changed(qts, GFD, "sat-changed");
+    g_assert_cmpint(qdict_get_int(data, "pid"), ==, 7);
+    qobject_unref(data);
+    expect(qts, GFD, 0x490c, "0700 0100 0000", SUCCESS,
+           "0700 0100 0000 01000080");
+    qtest_quit(qts);
+}
+
+/* Memory of LDs */
+
+static void fill(int fd, uint8_t value)
+{
+    static const uint64_t at[] = { 0, 5 * MIB + 1, LD_SIZE - 1 };
+
+    for (int i = 0; i < ARRAY_SIZE(at); i++) {
+        for (int ld = 0; ld < 2; ld++) {
+            g_assert_cmpint(pwrite(fd, &value, 1, ld * LD_SIZE + at[i]), ==,
+                            1);
+        }
+    }
+}
+
+/* All of a unit is zeros, or what fill() has written is there. */
+static void check_unit(int fd, int unit, uint8_t value)
+{
+    static const uint64_t at[] = { 0, 5 * MIB + 1, LD_SIZE - 1 };
+    g_autofree uint8_t *have = g_malloc(LD_SIZE);
+
+    g_assert_cmpint(pread(fd, have, LD_SIZE, unit * LD_SIZE), ==, LD_SIZE);
+    for (int i = 0; i < ARRAY_SIZE(at); i++) {
+        g_assert_cmphex(have[at[i]], ==, value);
+        have[at[i]] = 0;
+    }
+    g_assert_true(buffer_is_zero(have, LD_SIZE));
+}
+
+/* Bind an LD; it ends with @result. */
+static void bind_ld(QTestState *qts, unsigned ld, int result)
+{
+    gint64 deadline = cxlf_deadline();
+    g_autofree char *in = g_strdup_printf("00 01 02 00 %02x00", ld);
+    g_autofree char *wanted = g_strdup_printf("c8 00 0152 %02x00 0000",
+                                              result);
+    g_autoptr(GByteArray) nothing = g_byte_array_new();
+    bool running = true;
+    QDict *data;
+
+    expect(qts, LEAF1, 0x5201, in, BACKGROUND, "");
+    while (running) {
+        QDict *answer = tunnel(qts, LEAF1, 0x0002, -1, nothing);
+        g_autofree guchar *status = NULL;
+        gsize length;
+
+        g_assert_cmpint(qdict_get_int(answer, "return-code"), ==, SUCCESS);
+        status = g_base64_decode(qdict_get_str(answer, "payload"), &length);
+        g_assert_cmpuint(length, ==, 8);
+        running = status[0] & 1;
+        qobject_unref(answer);
+        if (running) {
+            cxlf_pause(deadline, "the end of Bind");
+        }
+    }
+    expect(qts, LEAF1, 0x0002, "", SUCCESS, wanted);
+    data = wait_changed(qts, LEAF1, "vppb-changed");
+    g_assert_cmpint(qdict_get_int(data, "vcs"), ==, 0);
+    g_assert_cmpint(qdict_get_int(data, "vppb"), ==, 1);
+    g_assert_false(qdict_haskey(data, "pid"));
+    qobject_unref(data);
+}
+
+/*
+ * Nothing can be plugged in yet, so Bind ends in Internal Error; but an LD
+ * that was not erased is erased before.
+ */
+static void test_erase(void)
+{
+    QTestState *qts = start_alone();
+    int fd = cxlf_open_memfd(qts, "cxlf-gfam1");
+    QDict *fm;
+
+    /* New memory is erased already. */
+    fill(fd, 0x55);
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    check_unit(fd, 0, 0x55);
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    check_unit(fd, 0, 0);
+    check_unit(fd, 1, 0x55);
+
+    /* LD 1 gets what LD 0 had. */
+    fill(fd, 0xaa);
+    expect(qts, MLD, 0x5402, "02 00 0000 00*8 00*8 02 00*7 00*8", SUCCESS,
+           "02 00 0000 00*8 00*8 02 00*7 00*8");
+    fm = query(qts);
+    g_assert_cmpint(qdict_get_int(nth(nth(fm, "components", MLD), "lds", 1),
+                                  "memory"), ==, 2 * LD_SIZE);
+    qobject_unref(fm);
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    check_unit(fd, 0, 0xaa);
+    bind_ld(qts, 1, INTERNAL_ERROR);
+    check_unit(fd, 0, 0);
+    check_unit(fd, 1, 0);
+    close(fd);
+    qtest_quit(qts);
+}
+
+/* A host sees all memory, so none is erased while there is one. */
+static void test_erase_under_host(void)
+{
+    g_autofree char *socket = NULL;
+    QTestState *qts = start(&socket);
+    CxlfHost *h = cxlf_host_start(socket, 1, "", "");
+    int fd = cxlf_open_memfd(qts, "cxlf-gfam1");
+
+    fill(fd, 0x55);
+    expect(qts, MLD, 0x5402, "01 00 0000 01 00*7 00*8", SUCCESS, NULL);
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    check_unit(fd, 0, 0x55);
+    cxlf_host_stop(h);
+    cxlf_wait_host_state(qts, 0, "free");
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    check_unit(fd, 0, 0);
+    check_unit(fd, 1, 0x55);
+    close(fd);
+    qtest_quit(qts);
+}
+
+/* The owner ends while memory is being erased. */
+static void test_quit(void)
+{
+    QTestState *qts = start_alone();
+
+    bind_ld(qts, 0, INTERNAL_ERROR);
+    expect(qts, LEAF1, 0x5201, "00 01 02 00 0000", BACKGROUND, "");
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxlf/fm/malformed", test_malformed);
+    qtest_add_func("/cxlf/fm/nobody", test_nobody);
+    qtest_add_func("/cxlf/fm/identify", test_identify);
+    qtest_add_func("/cxlf/fm/ports", test_ports);
+    qtest_add_func("/cxlf/fm/query", test_query);
+    qtest_add_func("/cxlf/fm/default", test_default);
+    qtest_add_func("/cxlf/fm/owners", test_owners);
+    qtest_add_func("/cxlf/fm/erase", test_erase);
+    qtest_add_func("/cxlf/fm/erase-under-host", test_erase_under_host);
+    qtest_add_func("/cxlf/fm/quit", test_quit);
+    return g_test_run();
+}
