@@ -30,8 +30,8 @@ BUILD_PACKAGES = (
     "gcc", "libc6-dev", "make", "ninja-build", "meson", "pkg-config",
     "python3", "python3-venv", "python3-pip", "python3-setuptools",
     "python3-wheel", "libglib2.0-dev", "libpixman-1-dev", "libfdt-dev",
-    "libslirp-dev", "zlib1g-dev", "ccache", "dpkg-dev", "patch", "xz-utils",
-    "device-tree-compiler", "bison", "flex")
+    "libjansson-dev", "libslirp-dev", "zlib1g-dev", "ccache", "dpkg-dev",
+    "patch", "xz-utils", "device-tree-compiler", "bison", "flex")
 FIRMWARE_PACKAGES = ("seabios", "qemu-system-data", "ipxe-qemu")
 FIRMWARE_DIRS = ("/usr/share/seabios", "/usr/share/qemu",
                  "/usr/lib/ipxe/qemu")

@@ -21,9 +21,9 @@ import tempfile
 import zlib
 from unittest import mock
 
-from . import cluster, cpio, debian, fuzz, machine, manuals, \
-    ownershiptest, procs, qemu, requests, stress, telemetrytest, topology, \
-    toptest, tracetest, traffic, ui
+from . import cluster, cpio, debian, fmtest, fuzz, machine, manuals, \
+    ownershiptest, procs, qemu, requests, stress, telemetrytest, \
+    topology, toptest, tracetest, traffic, ui
 
 SCRIPTS = os.path.join(qemu.TOP, "scripts")
 SUBCOMMANDS = {
@@ -779,6 +779,7 @@ TESTS = (
     ("fuzz targets", fuzz_targets),
     *tracetest.TESTS,
     *toptest.TESTS,
+    *fmtest.TESTS,
     *ownershiptest.TESTS,
     *telemetrytest.TESTS,
 )

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""cxlfm: what it sends and shows, against an owner that is made up.
+
+The answers are bytes by the tables of docs/fabric-manager.md.
+"""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+
+from . import debian, qemu, ui
+
+SOURCES = os.path.join(qemu.TOP, "tools", "cxlfm")
+GREETING = {"QMP": {"version": {}, "capabilities": []}}
+EVENT = {"event": "X_CXL_FABRIC_FM", "data": {}}
+
+
+def _hex(text):
+    """'01 00*3' as bytes: each group as often as it says."""
+    found = b""
+    for group in text.split():
+        digits, _, times = group.partition("*")
+        found += bytes.fromhex(digits) * int(times or 1)
+    return found
+
+
+def cci(code, payload="", background=False):
+    """An owner's answer to x-cxl-fabric-cci."""
+    return {"return": {"return-code": code, "background": background,
+                       "payload": base64.b64encode(_hex(payload)).decode()}}
+
+
+class Owner(threading.Thread):
+    """Speaks QMP with one client: says `answers`, keeps what was asked."""
+
+    def __init__(self, path, answers, greeting=None):
+        super().__init__(daemon=True)
+        self.answers = [greeting or GREETING, {"return": {}}, *answers]
+        self.asked = []
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(path)
+        self.server.listen(1)
+        self.server.settimeout(60)
+        self.start()
+
+    def run(self):
+        link = self.server.accept()[0]
+        with link, link.makefile("rw") as text:
+            link.settimeout(60)
+            for number, answer in enumerate(self.answers):
+                if number:
+                    line = text.readline()
+                    if not line:
+                        return
+                    self.asked.append(json.loads(line))
+                    text.write(json.dumps(EVENT) + "\r\n")
+                if answer is None:          # says nothing until it hangs up
+                    text.flush()
+                    text.readline()
+                    return
+                text.write((answer if isinstance(answer, str)
+                            else json.dumps(answer)) + "\r\n")
+                text.flush()
+            text.readline()
+
+    def end(self):
+        """What was asked after the greeting: (command, arguments)."""
+        self.join(60)
+        self.server.close()
+        return [(one["execute"], one["arguments"]) for one in self.asked[1:]]
+
+
+def sent(component, opcode, payload="", **more):
+    """What x-cxl-fabric-cci must be asked."""
+    return ("x-cxl-fabric-cci",
+            {"component": component, "opcode": opcode,
+             "payload": base64.b64encode(_hex(payload)).decode(), **more})
+
+
+IDENTIFY = cci(0, "e519 28a1 00*4 0100000000000080 0c 00")
+SWITCH = cci(0, "00 00 02 01 0500 00*30 02 00*31 1000 0200 04")
+FABRIC = {"return": [{"id": "f", "components": [
+    {"component": 0, "name": "leaf@0", "kind": "switch",
+     "serial": "0x0000000000000001", "pid": 5, "ports": []}]}]}
+# Options and command, answers, what is asked, status, what is shown.
+CASES = (
+    (("list",), [FABRIC], [("x-query-cxl-fabric-fm", {})], 0,
+     "component  name    kind    serial              pid  primary\n"
+     "0          leaf@0  switch  0x0000000000000001  5    -\n"),
+    (("--id", "g", "list"), [FABRIC], [("x-query-cxl-fabric-fm", {})], 1,
+     "cxlfm: --id g: there is no such fabric\n"),
+    (("list",), [{"return": [{"id": "f", "components": [], "why-none":
+                              "too large"}]}],
+     [("x-query-cxl-fabric-fm", {})], 1,
+     "cxlfm: fabric f has no Fabric Manager: too large\n"),
+    (("--id", "f", "--from", "0x1f", "identify", "3"), [IDENTIFY, SWITCH],
+     [sent(3, 1, id="f", **{"from-pid": 31}),
+      sent(3, 0x5100, id="f", **{"from-pid": 31})], 0,
+     "vendor: 0x19e5\ndevice: 0xa128\nserial: 0x8000000000000001\n"
+     "message-limit: 4096\ntype: switch\nports: 2\nvcss: 1\nvppbs: 16\n"
+     "bound-vppbs: 2\ndecoders: 4\n"),
+    (("ports", "0"),
+     [SWITCH, cci(0, "02 000000 00 05 05 00 07 14 10 08 1f 05 04 04 00 0000 "
+                  "00 02 03 03 00 05 04 10 10 1f 05 05 00 00 0000 10")],
+     [sent(0, 0x5100), sent(0, 0x5101, "02 00 02")], 0,
+     "port  state   partner  mode  lanes  speed    link    lds\n"
+     "0     fabric  switch   pbr   8      16 GT/s  L0      0\n"
+     "2     dsp     mld      256b  16     32 GT/s  detect  16\n"),
+    (("vcs", "0"),
+     [SWITCH, cci(0, "01 000000 01 01 07 03 02 07 ff 00 03 02 04 00 "
+                  "00 00 ff 00")],
+     [sent(0, 0x5100), sent(0, 0x5200, "00 ff 01 01")], 0,
+     "vcs  usp  vppb  bound-to  port  ld\n"
+     "1    7    0     port      7     -\n"
+     "1    7    1     ld        2     4\n"
+     "1    7    2     unbound   -     -\n"),
+    (("bind", "2", "1", "3", "7", "15"),
+     [cci(1, background=True), cci(0, "01 00 0152 0000 0000"),
+      cci(0, "c8 00 0152 0000 0000")],
+     [sent(2, 0x5201, "01 03 07 00 0f00"), sent(2, 2), sent(2, 2)], 0, ""),
+    (("bind", "2", "1", "3", "7"),
+     [cci(1, background=True), cci(0, "c8 00 0152 0400 0000")],
+     [sent(2, 0x5201, "01 03 07 00 ffff"), sent(2, 2)], 1,
+     "cxlfm: Bind vPPB: Internal Error (04h)\n"),
+    (("bind", "2", "1", "3", "7"),
+     [cci(1, background=True), cci(0, "01 00 0252 0000 0000")],
+     [sent(2, 0x5201, "01 03 07 00 ffff"), sent(2, 2)], 1,
+     "cxlfm: Bind vPPB: another command has begun since, and how it ended is "
+     "not known\n"),
+    (("unbind", "2", "1", "3", "surprise"), [cci(6)],
+     [sent(2, 0x5202, "01 03 02")], 1, "cxlfm: Unbind vPPB: Busy (06h)\n"),
+    (("lds", "4"),
+     [cci(0, "02 01 00 02 01 00*7 00*8 02 00*7 03 00*7"),
+      cci(0, "02 00 40 80"), cci(0, "02 00 ff 00")],
+     [sent(4, 0x5401, "00 ff"), sent(4, 0x5406, "02 00"),
+      sent(4, 0x5408, "02 00")], 0,
+     "ld  memory      bandwidth  limit\n"
+     "0   536870912   64         255\n"
+     "1   2684354560  128        0\n"),
+    (("qos", "4"), [cci(0, "03 0a 14 08 3412 40")], [sent(4, 0x5403)], 0,
+     "control: 0x03\nmoderate-percentage: 10\nsevere-percentage: 20\n"
+     "sample-interval: 8\nreq-cmp-basis: 4660\n"
+     "completion-collection-interval: 64\n"),
+    (("--json", "pbr", "1"),
+     [cci(0, "0500 0900 5a*16 ff0f 00*16"), IDENTIFY,
+      cci(0, "03 00*7 01 02 00 05")],
+     [sent(1, 0x0700), sent(1, 1), sent(1, 0x5700)], 0,
+     {"pid": 5, "primary": 9, "secondary": None, "gaes": "0x3", "drts": 1,
+      "rgts": 2, "routing-modes": "0x05"}),
+    (("drt", "1", "0", "9", "3"),
+     [cci(0, "00 00 0300 0900 0000 0107 0203 0000")],
+     [sent(1, 0x5708, "00 00 0300 0900")], 0,
+     "entry  type     target\n9      port     7\n10     rgt      3\n"
+     "11     invalid  0\n"),
+    (("--json", "rgt", "1", "0", "4"),
+     [cci(0, "00 00 0100 0400 05 06 07 00*5 0a1a 0000")],
+     [sent(1, 0x570a, "00 00 0100 0400")], 0,
+     [{"entry": 4, "ports": "5 6 7", "primary": 1, "mode": 2, "mix": 3}]),
+    (("raw", "0", "0x490d", "0100 0700 01000080"), [cci(2)],
+     [sent(0, 0x490d, "01 00 07 00 01 00 00 80")], 0,
+     "return-code: 2\nmeaning: Invalid Input\npayload: \n"),
+    # Answers that are wrong.
+    (("qos", "4"), [cci(0, "03 0a")], [sent(4, 0x5403)], 1,
+     "cxlfm: Get QoS Control: the answer has 2 bytes, and needs more\n"),
+    (("lds", "4"), [cci(0, "ff 00 00 ff"), cci(0, "ff 00"), None],
+     [sent(4, 0x5401, "00 ff"), sent(4, 0x5406, "ff 00")], 1,
+     "cxlfm: Get QoS Allocated BW: the answer has 2 bytes, and needs more\n"),
+    (("qos", "4"), [{"error": {"class": "GenericError", "desc": "no fabric"}}],
+     [sent(4, 0x5403)], 1, "cxlfm: no fabric\n"),
+    (("qos", "4"), [{"return": {"payload": 1}}], [sent(4, 0x5403)], 1,
+     "cxlfm: Get QoS Control: the answer lacks a member\n"),
+    (("--timeout", "1", "qos", "4"), [None], [sent(4, 0x5403)], 3,
+     "did not answer within it\n"),
+    (("qos", "4"), ["{nonsense"], [sent(4, 0x5403)], 1,
+     "it does not speak QMP"),
+)
+# Command lines that are refused before anyone is asked.
+BAD = (
+    ((), "a command is needed"),
+    (("dance",), "dance: no such command"),
+    (("identify",), "usage: cxlfm [OPTIONS] identify COMPONENT"),
+    (("identify", "0"), "--socket PATH is needed"),
+    (("--socket", "s", "raw", "0", "1", "0", "x"), "usage: cxlfm"),
+    (("--from", "4095", "list"), "--from 4095: accepts 0 to 4094"),
+    (("--timeout", "1s", "list"), "--timeout 1s: accepts 0 to 86400"),
+    (("--sockets", "x"), "unrecognized option '--sockets'"),
+    (("--socket", "x" * 108, "list"), "accepts a path of at most 107 bytes"),
+)
+BAD_WITH_OWNER = (
+    (("identify", "256"), "COMPONENT 256: accepts 0 to 255"),
+    (("identify", "-1"), "COMPONENT -1: accepts 0 to 255"),
+    (("raw", "0", "0x10000"), "OPCODE 0x10000: accepts 0 to 65535"),
+    (("raw", "0", "1", "0g"), "PAYLOAD: accepts bytes of two hexadecimal"),
+    (("raw", "0", "1", "012"), "PAYLOAD: accepts bytes of two hexadecimal"),
+    (("bind", "0", "64", "0", "0"), "VCS 64: accepts 0 to 63"),
+    (("bind", "0", "0", "0", "0", "16"), "LD 16: accepts 0 to 15"),
+    (("unbind", "0", "0", "0", "hot"), "WAY hot: accepts wait, managed and"),
+    (("drt", "0", "0", "4096"), "FIRST 4096: accepts 0 to 4095"),
+)
+
+
+def _compile(place):
+    debian.install(["gcc", "libc6-dev", "pkg-config", "libglib2.0-dev",
+                    "libjansson-dev"])
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "jansson", "glib-2.0"],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    tool = os.path.join(place, "cxlfm")
+    with ui.Step("compiling cxlfm"):
+        ui.run(["gcc", "-std=gnu11", "-O1", "-Wall", "-Werror",
+                *(os.path.join(SOURCES, name)
+                  for name in sorted(os.listdir(SOURCES))
+                  if name.endswith(".c")), *flags, "-o", tool])
+    return tool
+
+
+def _call(tool, *argv):
+    done = subprocess.run([tool, *argv], text=True, timeout=120,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+def _case(tool, path, case):
+    argv, answers, asks, status, shows = case
+    owner = Owner(path, answers)
+    got, said = _call(tool, "--socket", path, *argv)
+    asked = owner.end()
+    os.unlink(path)
+    what = f"cxlfm {' '.join(argv)}"
+    wrong = []
+    if asked != asks:
+        wrong.append(f"{what}: asked {asked}, not {asks}")
+    if got != status:
+        wrong.append(f"{what}: status {got}, not {status}")
+    if isinstance(shows, str):
+        if (shows not in said) if status else said != shows:
+            wrong.append(f"{what}: '{said}' is not '{shows}'")
+    elif json.loads(said) != shows:
+        wrong.append(f"{what}: {said} is not {shows}")
+    return wrong
+
+
+def _documents(tool):
+    """The manual, --help and the completion know the same words."""
+    wrong = []
+    status, said = _call(tool, "--help")
+    words = set(re.findall(r"^  ([a-z]+|--[a-z]+) ", said, re.MULTILINE))
+    if status or len(words) != 18:
+        wrong.append(f"--help: status {status}, {sorted(words)}")
+    with open(os.path.join(qemu.TOP, "docs", "man", "cxlfm.1")) as text:
+        page = text.read()
+    listed = {name.replace("Fl Fl ", "--") for name in
+              re.findall(r"^\.It (?:Cm )?(Fl Fl [a-z]+|[a-z]+)", page,
+                         re.MULTILINE)}
+    if listed != words:
+        wrong.append(f"cxlfm.1 and --help differ in {listed ^ words}")
+    completion = os.path.join(SOURCES, "completion.bash")
+    offered = subprocess.run(
+        ["bash", "-c", f"source {completion}; "
+         "COMP_WORDS=(cxlfm --socket s ''); COMP_CWORD=3; _cxlfm; "
+         "printf '%s\\n' \"${COMPREPLY[@]}\""], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.split()
+    if set(offered) != words:
+        wrong.append(f"completion: {set(offered) ^ words}")
+    return wrong
+
+
+def check():
+    """All of it; what is wrong."""
+    wrong = []
+    with tempfile.TemporaryDirectory(prefix="cxlfm-") as place:
+        tool = _compile(place)
+        path = os.path.join(place, "s")
+        for case in CASES:
+            wrong += _case(tool, path, case)
+        for argv, says in BAD:
+            status, said = _call(tool, *argv)
+            if status != 2 or says not in said:
+                wrong.append(f"cxlfm {' '.join(argv)}: status {status}, "
+                             f"'{said}' does not say '{says}'")
+        for argv, says in BAD_WITH_OWNER:
+            wrong += _case(tool, path, (argv, [], [], 2, says))
+        status, said = _call(tool, "--socket", path, "list")
+        if status != 1 or "No such file" not in said:
+            wrong.append(f"no owner: status {status}, {said}")
+        wrong += _documents(tool)
+    return wrong
+
+
+TESTS = (("cxlfm", check),)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Completion of cxlfm for bash: source it, or install it as cxlfm in bash's
+# folder of completions.
+
+_cxlfm()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    local i
+
+    COMPREPLY=()
+    if [[ $before == --socket ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+    fi
+    # What follows an option with a value is not the command.
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --socket|--id|--from|--timeout) ((i++)) ;;
+        -*) ;;
+        unbind)
+            ((COMP_CWORD == i + 4)) &&
+                mapfile -t COMPREPLY < <(compgen -W "wait managed surprise" \
+                                         -- "$word")
+            return ;;
+        *) return ;;
+        esac
+    done
+    [[ $before == --@(id|from|timeout) ]] && return
+    mapfile -t COMPREPLY < <(compgen -W "--socket --id --from --timeout --json
+        --help list identify ports vcs bind unbind lds qos pbr drt rgt raw" \
+        -- "$word")
+}
+complete -F _cxlfm cxlfm
