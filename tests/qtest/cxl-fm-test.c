@@ -448,6 +448,48 @@ static void test_owners(void)
     qtest_quit(qts);
 }
 
+/* Events that have come: how many, and how many were left out before. */
+static unsigned drain(QTestState *qts, uint64_t *left_out)
+{
+    unsigned n = 0;
+    QDict *event;
+
+    while ((event = qtest_qmp_event_ref(qts, CHANGED))) {
+        *left_out += qdict_get_int(qdict_get_qdict(event, "data"),
+                                   "left-out");
+        qobject_unref(event);
+        n++;
+    }
+    return n;
+}
+
+/* Who causes many events at once does not flood; none is forgotten. */
+static void test_many_events(void)
+{
+    enum { MANY = 200 };
+    QTestState *qts = start_alone();
+    g_autoptr(GString) in = g_string_new("c800");
+    gint64 deadline = cxlf_deadline();
+    unsigned caused = MANY, emitted, more = 0;
+    uint64_t left_out = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        g_string_append_printf(in, " %02x00 01000000", i);
+    }
+    expect(qts, GFD, 0x490d, in->str, SUCCESS, "");
+    emitted = drain(qts, &left_out);
+    g_assert_cmpuint(emitted, >=, 64);
+    while (!more) {
+        cxlf_pause(deadline, "an event that says what was left out");
+        expect(qts, GFD, 0x490d, "0100 0700 02000000", SUCCESS, "");
+        caused++;
+        more = drain(qts, &left_out);
+    }
+    g_assert_cmpuint(left_out, >, 0);
+    g_assert_cmpuint(emitted + more + left_out, ==, caused);
+    qtest_quit(qts);
+}
+
 /* Memory of LDs */
 
 static void fill(int fd, uint8_t value)
@@ -566,6 +608,35 @@ static void test_erase_under_host(void)
     qtest_quit(qts);
 }
 
+/* What a file had in it is erased before it is bound, and by overwriting. */
+static void test_memdev(void)
+{
+    g_autofree char *topology = write_topology();
+    QTestState *qts = qtest_init("-machine none -nodefaults");
+    g_autofree char *fabric = g_strdup_printf(
+        "'qom-type': 'cxl-fabric', 'id': 'fabric0', 'memdev1': 'm', "
+        "'topology': '%s'", blob_path);
+    QDict *fm;
+    int fd;
+
+    cxlf_object_add(qts, "'qom-type': 'memory-backend-memfd', 'id': 'm', "
+                    "'size': 536870912");
+    fd = cxlf_open_memfd(qts, "memory-backend-memfd");
+    fill(fd, 0x55);
+    cxlf_object_add(qts, fabric);
+    unlink(blob_path);
+    g_clear_pointer(&blob_path, g_free);
+    fm = query(qts);
+    g_assert_false(qdict_get_bool(nth(nth(fm, "components", MLD), "lds", 1),
+                                  "erased"));
+    qobject_unref(fm);
+    bind_ld(qts, 1, INTERNAL_ERROR);
+    check_unit(fd, 0, 0x55);
+    check_unit(fd, 1, 0);
+    close(fd);
+    qtest_quit(qts);
+}
+
 /* The owner ends while memory is being erased. */
 static void test_quit(void)
 {
@@ -586,8 +657,10 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/fm/query", test_query);
     qtest_add_func("/cxlf/fm/default", test_default);
     qtest_add_func("/cxlf/fm/owners", test_owners);
+    qtest_add_func("/cxlf/fm/many-events", test_many_events);
     qtest_add_func("/cxlf/fm/erase", test_erase);
     qtest_add_func("/cxlf/fm/erase-under-host", test_erase_under_host);
+    qtest_add_func("/cxlf/fm/memdev", test_memdev);
     qtest_add_func("/cxlf/fm/quit", test_quit);
     return g_test_run();
 }

@@ -118,7 +118,7 @@ void cci_wait(const Options *options, unsigned component, unsigned opcode,
 {
     gint64 begin = g_get_monotonic_time();
     Answer a = cci_call(options, component, opcode, in);
-    bool running = a.background;
+    bool running = a.background, shown = false;
     unsigned state, of, result = 0;
 
     while (running) {
@@ -140,10 +140,14 @@ void cci_wait(const Options *options, unsigned component, unsigned opcode,
         }
         if (running && g_get_monotonic_time() - begin > 2 * G_USEC_PER_SEC) {
             fprintf(stderr, "\r%s: %u%% ", a.what, state >> 1);
+            shown = true;
         }
         if (running) {
             g_usleep(50000);
         }
+    }
+    if (shown) {
+        fprintf(stderr, "\n");
     }
     if (result) {
         refused(&a, result);
