@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """cxlfm: what it sends and shows, against an owner that is made up.
 
-The answers are bytes by the tables of docs/fabric-manager.md.
+The answers are bytes by the tables of docs/fabric-manager.md.  Then it meets
+the emulator, which has them from other code.
 """
 
 import base64
@@ -12,8 +13,9 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
-from . import debian, qemu, ui
+from . import build, debian, qemu, topology, ui
 
 SOURCES = os.path.join(qemu.TOP, "tools", "cxlfm")
 GREETING = {"QMP": {"version": {}, "capabilities": []}}
@@ -293,4 +295,91 @@ def check():
     return wrong
 
 
-TESTS = (("cxlfm", check),)
+def _started(place):
+    """An owner of a pooled device, and where it speaks QMP."""
+    debian.install(["device-tree-compiler"])
+    blob, path = os.path.join(place, "t.dtb"), os.path.join(place, "q")
+    topology.compiled(os.path.join(topology.FOLDER, "pooled.dts"), blob)
+    with open(os.path.join(place, "log"), "w") as log:
+        owner = subprocess.Popen(
+            [build.emulator(), "-machine", "none", "-nodefaults", "-display",
+             "none", "-object", "cxl-fabric,id=f,listen=on,socket="
+             f"{place}/f,topology={blob}", "-qmp",
+             f"unix:{path},server=on,wait=off"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    limit = time.monotonic() + 60
+    while not os.path.exists(path):
+        if owner.poll() is not None or time.monotonic() > limit:
+            owner.kill()
+            owner.wait()
+            with open(os.path.join(place, "log")) as log:
+                raise ui.UserError(f"no owner: {log.read().strip()}")
+        time.sleep(0.05)
+    return owner, path
+
+
+def _columns(names):
+    """A list of objects as a list of tuples of these members."""
+    return lambda rows: [tuple(row[name] for name in names.split())
+                         for row in rows]
+
+
+# What is asked of a real owner, what of the answer is looked at, and it.
+REAL = (
+    ("list", _columns("component name kind pid primary"),
+     [(0, "leaf@0", "switch", 5, None), (1, "gfam@0", "device", 4, None)]),
+    ("identify 0", lambda one: (one["type"], one["ports"], one["vcss"],
+                                one["vppbs"]), ("switch", 6, 4, 64)),
+    ("ports 0", _columns("port state partner speed lds"),
+     [(0, "dsp", "mld", "32 GT/s", 16), (1, "dsp", "nothing", "32 GT/s", 0),
+      *((port, "usp", "nothing", "32 GT/s", 0) for port in range(2, 6))]),
+    ("vcs 0", _columns("vcs usp vppb bound-to port"),
+     [(vcs, vcs + 2, vppb, "unbound" if vppb else "port",
+       None if vppb else vcs + 2)
+      for vcs in range(4) for vppb in range(16)]),
+    ("lds 1", _columns("ld memory"), [(ld, 256 << 20) for ld in range(16)]),
+    ("qos 1", lambda one: one["severe-percentage"], 0),
+    ("pbr 0", lambda one: (one["pid"], one["primary"], one["drts"]),
+     (5, None, 0)),
+    ("raw 1 0x5400", lambda one: one["payload"], "0000000001000000100000"),
+)
+REFUSED = (
+    ("drt 0 0 0", "Get DRT: Unsupported"),
+    ("lds 0", "Get LD Allocations: Unsupported"),
+    ("unbind 0 0 1", "Unbind vPPB: Invalid Input"),
+    # Until devices can be plugged in; the second time the LD is erased first.
+    ("bind 0 0 1 0 3", "Bind vPPB: Internal Error"),
+    ("bind 0 0 1 0 3", "Bind vPPB: Internal Error"),
+    ("identify 2", "'component' must be 0 to 1"),
+    ("--id g identify 0", "no fabric g"),
+)
+
+
+def with_owner():
+    """The tool and the emulator understand each other."""
+    wrong = []
+    with tempfile.TemporaryDirectory(prefix="cxlfm-") as place:
+        tool = _compile(place)
+        owner, path = _started(place)
+        try:
+            for command, look, want in REAL:
+                status, said = _call(tool, "--socket", path, "--json",
+                                     *command.split())
+                if status or look(json.loads(said)) != want:
+                    wrong.append(f"{command}: status {status}, {said}")
+            for command, says in REFUSED:
+                status, said = _call(tool, "--socket", path,
+                                     *command.split())
+                if status != 1 or says not in said:
+                    wrong.append(f"{command}: status {status}, '{said}' does "
+                                 f"not say '{says}'")
+        finally:
+            owner.terminate()
+            owner.wait()
+    return wrong
+
+
+TESTS = (
+    ("cxlfm", check),
+    ("cxlfm and an owner", with_owner),
+)
