@@ -134,12 +134,14 @@ struct CXLFabric {
     uint64_t last_request;          /* its number */
     CXLFabricEmitted requests_emitted;
     NotifierList answer_notifiers;
+    bool host_managers;             /* owner */
+    NotifierList cci_notifiers;
     CXLFabricFm *fm;                /* owner, embedded: fabric-fm.c */
     QIOChannelSocket *channel;      /* member: to the owner */
     guint watch;
     /* Member: what the owner has sent of an answer. */
     uint8_t heard[sizeof(struct cxlf_wire_header) +
-                  sizeof(struct cxlf_wire_answer)];
+                  sizeof(struct cxlf_wire_cci) + CXLF_WIRE_CCI_MAX];
     size_t heard_size;
     uint64_t reserve_token;
     int reserve_result;
@@ -261,6 +263,19 @@ uint32_t cxl_fabric_table_reserve(CXLFabric *f, uint32_t host,
                                   const struct cxlf_wire_reserve *w);
 void cxl_fabric_hear_reserved(CXLFabric *f,
                               const struct cxlf_wire_reserved *w);
+
+/*
+ * fabric-cci.c: commands of hosts' mailboxes
+ *
+ * cxl_fabric_take_cci: do that of @host; the answer's payload goes to
+ * @answer, which has room for CXLF_WIRE_CCI_MAX bytes.
+ * cxl_fabric_hear_cci: the answer to this host's.
+ */
+void cxl_fabric_take_cci(CXLFabric *f, uint32_t host,
+                         const struct cxlf_wire_cci *in, const void *bytes,
+                         struct cxlf_wire_cci *out, uint8_t *answer);
+void cxl_fabric_hear_cci(CXLFabric *f, const struct cxlf_wire_cci *w,
+                         const void *bytes);
 
 /* fabric-requests.c: what hosts ask of the owner and of the manager */
 

@@ -271,6 +271,8 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
 {
     struct cxlf_wire_reserved reserved;
     struct cxlf_wire_answer answer;
+    struct cxlf_wire_cci cci;
+    const void *bytes;
     const char *why;
 
     if (type == CXLF_WIRE_RESERVED &&
@@ -279,6 +281,9 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
     } else if (type == CXLF_WIRE_ANSWER &&
                cxlf_wire_read_answer(payload, length, &answer, &why)) {
         notifier_list_notify(&f->answer_notifiers, &answer);
+    } else if (type == CXLF_WIRE_CCI_ANSWER &&
+               cxlf_wire_read_cci(payload, length, &cci, &bytes, &why)) {
+        cxl_fabric_hear_cci(f, &cci, bytes);
     } else {
         trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
     }

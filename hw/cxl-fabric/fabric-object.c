@@ -136,6 +136,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
     if (!extra && f->has_host_requests) {
         extra = "host-requests";
     }
+    if (!extra && f->host_managers) {
+        extra = "host-managers";
+    }
     if (extra) {
         error_setg(errp, "'%s' is the owner's to set; leave it out when "
                    "joining, or add listen=on to own the fabric", extra);
@@ -258,6 +261,20 @@ static void set_listen(Object *obj, bool value, Error **errp)
 
     if (changeable(f, errp)) {
         f->listen = value;
+    }
+}
+
+static bool get_host_managers(Object *obj, Error **errp)
+{
+    return CXL_FABRIC(obj)->host_managers;
+}
+
+static void set_host_managers(Object *obj, bool value, Error **errp)
+{
+    CXLFabric *f = CXL_FABRIC(obj);
+
+    if (changeable(f, errp)) {
+        f->host_managers = value;
     }
 }
 
@@ -487,6 +504,7 @@ static void cxl_fabric_init(Object *obj)
     notifier_list_init(&f->lost_notifiers);
     notifier_list_init(&f->reserve_notifiers);
     notifier_list_init(&f->answer_notifiers);
+    notifier_list_init(&f->cci_notifiers);
     QTAILQ_INIT(&f->requests);
     f->host_requests = CXL_FABRIC_HOST_REQUESTS_ASK;
     QLIST_INIT(&f->peers);
@@ -574,6 +592,10 @@ static void add_properties(ObjectClass *oc)
                                    get_host_requests, set_host_requests);
     object_class_property_set_description(oc, "host-requests",
         "What hosts may ask for (owner only)");
+    object_class_property_add_bool(oc, "host-managers", get_host_managers,
+                                   set_host_managers);
+    object_class_property_set_description(oc, "host-managers",
+        "Hosts may manage their switch by its mailbox (owner only)");
     for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
         object_class_property_add_link(oc, memdev[i], TYPE_MEMORY_BACKEND,
                                        offsetof(CXLFabric, memdev[0]) +

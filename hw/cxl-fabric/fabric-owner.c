@@ -431,6 +431,31 @@ static bool on_request(CXLFabricPeer *p, const void *payload, uint32_t length,
            send_answer(p, &answer);
 }
 
+static bool on_cci(CXLFabricPeer *p, const void *payload, uint32_t length,
+                   const char **why)
+{
+    g_autofree uint8_t *answer = g_malloc(CXLF_WIRE_CCI_MAX);
+    struct cxlf_wire_cci in, out;
+    struct iovec iov[2] = {
+        { .iov_base = &out, .iov_len = sizeof(out) },
+        { .iov_base = answer },
+    };
+    const void *bytes;
+
+    if (!p->ward) {
+        *why = "CCI: out of turn";
+        return false;
+    }
+    if (!cxlf_wire_read_cci(payload, length, &in, &bytes, why)) {
+        return false;
+    }
+    cxl_fabric_take_cci(p->fabric, p->host, &in, bytes, &out, answer);
+    iov[1].iov_len = out.length;
+    *why = "CCI: the peer does not read the answer";
+    return !p->sioc || cxl_fabric_send(p->sioc, CXLF_WIRE_CCI_ANSWER, iov, 2,
+                                       NULL, 0, NULL);
+}
+
 /* One whole message; false ends the connection, with a reason or without. */
 static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
                        const void *payload, const char **why)
@@ -452,6 +477,8 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
         return on_reserve(p, payload, h->length, why);
     case CXLF_WIRE_REQUEST:
         return on_request(p, payload, h->length, why);
+    case CXLF_WIRE_CCI:
+        return on_cci(p, payload, h->length, why);
     case CXLF_WIRE_LEAVE:
         if (p->ward) {
             cxl_fabric_ward_leave(f, p->ward);

@@ -7,8 +7,9 @@
  * segment, each with one descriptor (SCM_RIGHTS), and DOORBELLS until there
  * is a doorbell for each host number, with as many descriptors as each says;
  * the member maps the segments and sends READY.  After that it may send
- * RESERVE, of which each is answered by RESERVED, and REQUEST, to which ANSWER
- * comes when there is one.  LEAVE ends an orderly stay.
+ * RESERVE, of which each is answered by RESERVED, REQUEST, to which ANSWER
+ * comes when there is one, and CCI, whose answer is CCI_ANSWER.  LEAVE ends an
+ * orderly stay.
  * Everything here is checked by the functions below before anything else
  * looks at it.
  *
@@ -43,6 +44,8 @@ enum cxlf_wire_type {
     CXLF_WIRE_RESERVED,
     CXLF_WIRE_REQUEST,
     CXLF_WIRE_ANSWER,
+    CXLF_WIRE_CCI,
+    CXLF_WIRE_CCI_ANSWER,
     CXLF_WIRE_TYPES
 };
 
@@ -190,6 +193,16 @@ struct cxlf_wire_answer {
     uint64_t length;
 };
 
+#define CXLF_WIRE_CCI_MAX   2048u       /* bytes of a mailbox's payload */
+
+/* A command of a switch mailbox, or its answer; its payload follows. */
+struct cxlf_wire_cci {
+    uint64_t token;         /* comes back with the answer */
+    uint16_t opcode;
+    uint16_t code;          /* of an answer: enum cxlf_cci */
+    uint32_t length;        /* bytes of the payload */
+};
+
 CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_welcome, 32);
@@ -200,6 +213,7 @@ CXLF_ASSERT_SIZE(cxlf_wire_reserve, 32);
 CXLF_ASSERT_SIZE(cxlf_wire_reserved, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_request, 56);
 CXLF_ASSERT_SIZE(cxlf_wire_answer, 40);
+CXLF_ASSERT_SIZE(cxlf_wire_cci, 16);
 
 /* The longest payload of any message. */
 #define CXLF_WIRE_PAYLOAD_MAX \
@@ -239,6 +253,11 @@ bool cxlf_wire_read_request(const void *payload, size_t length,
                             struct cxlf_wire_request *out, const char **why);
 bool cxlf_wire_read_answer(const void *payload, size_t length,
                            struct cxlf_wire_answer *out, const char **why);
+
+/* Of CCI and of CCI_ANSWER; *@bytes points into @payload. */
+bool cxlf_wire_read_cci(const void *payload, size_t length,
+                        struct cxlf_wire_cci *out, const void **bytes,
+                        const char **why);
 
 /*
  * cxlf_ask_is_known: whether @w asks the manager for something by fields that

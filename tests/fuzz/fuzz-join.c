@@ -31,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_reserved reserved;
     struct cxlf_wire_request request;
     struct cxlf_wire_answer answer;
+    struct cxlf_wire_cci cci;
     const void *blob, *payload;
     const char *why = NULL;
     uint8_t *exact;
@@ -102,6 +103,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case CXLF_WIRE_ANSWER:
         if (cxlf_wire_read_answer(payload, length, &answer, &why)) {
             MUST(answer.result < CXLF_ANSWERS);
+        }
+        break;
+    case CXLF_WIRE_CCI:
+    case CXLF_WIRE_CCI_ANSWER:
+        if (cxlf_wire_read_cci(payload, length, &cci, &blob, &why)) {
+            MUST(cci.length <= CXLF_WIRE_CCI_MAX);
+            MUST(blob == exact + sizeof(cci));
         }
         break;
     default:

@@ -60,7 +60,7 @@ CxlfHost *cxlf_host_start_fabric(const char *fabric, int gfams,
         "-device pxb-cxl,id=cxl.1,bus=pcie.0,bus_nr=12,addr=4,"
         "hdm_for_passthrough=true "
         "-device cxl-rp,id=rp0,bus=cxl.1,port=0,chassis=0,slot=2,addr=0 "
-        "-device cxl-pbr-upstream,id=us0,bus=rp0 ",
+        "-device cxl-pbr-upstream,id=us0,bus=rp0,multifunction=on ",
         fabric, *fabric ? ",fabric=fabric0" : "");
     for (int i = 0; i < CXLF_GFAMS; i++) {
         g_string_append_printf(args, "-device cxl-pbr-downstream,id=ds%d,"

@@ -250,6 +250,44 @@ static void test_request(void)
                                           &why));
 }
 
+static void test_cci(void)
+{
+    struct {
+        struct cxlf_wire_cci cci;
+        uint8_t payload[CXLF_WIRE_CCI_MAX];
+    } m = { .cci = { .token = 1, .opcode = 0x5201, .length = 6 } };
+    struct cxlf_wire_header h = {
+        .magic = CXLF_WIRE_MAGIC, .version = CXLF_WIRE_VERSION,
+        .type = CXLF_WIRE_CCI, .length = sizeof(m),
+    };
+    struct cxlf_wire_cci out;
+    const void *bytes;
+    const char *why;
+
+    g_assert_true(cxlf_wire_read_cci(&m, sizeof(m.cci) + 6, &out, &bytes,
+                                     &why));
+    g_assert_cmpint(out.opcode, ==, 0x5201);
+    g_assert_true(bytes == m.payload);
+    g_assert_false(cxlf_wire_read_cci(&m, sizeof(m.cci) + 5, &out, &bytes,
+                                      &why));
+    g_assert_false(cxlf_wire_read_cci(&m, sizeof(m.cci) + 7, &out, &bytes,
+                                      &why));
+    g_assert_false(cxlf_wire_read_cci(&m, sizeof(m.cci) - 1, &out, &bytes,
+                                      &why));
+    m.cci.length = UINT32_MAX;
+    g_assert_false(cxlf_wire_read_cci(&m, sizeof(m), &out, &bytes, &why));
+    m.cci.length = 0;
+    m.cci.token = 0;
+    g_assert_false(cxlf_wire_read_cci(&m, sizeof(m.cci), &out, &bytes, &why));
+
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.length++;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_CCI_ANSWER;
+    h.length = sizeof(m.cci) - 1;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+}
+
 static void test_answer(void)
 {
     struct cxlf_wire_answer a = { .token = UINT64_MAX }, out;
@@ -333,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/reserve", test_reserve);
     g_test_add_func("/wire/request", test_request);
     g_test_add_func("/wire/answer", test_answer);
+    g_test_add_func("/wire/cci", test_cci);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

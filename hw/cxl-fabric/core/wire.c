@@ -34,6 +34,10 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
             sizeof(struct cxlf_wire_request) },
         [CXLF_WIRE_ANSWER] = { sizeof(struct cxlf_wire_answer),
             sizeof(struct cxlf_wire_answer) },
+        [CXLF_WIRE_CCI] = { sizeof(struct cxlf_wire_cci),
+            sizeof(struct cxlf_wire_cci) + CXLF_WIRE_CCI_MAX },
+        [CXLF_WIRE_CCI_ANSWER] = { sizeof(struct cxlf_wire_cci),
+            sizeof(struct cxlf_wire_cci) + CXLF_WIRE_CCI_MAX },
     };
 
     *why = NULL;
@@ -282,4 +286,24 @@ bool cxlf_wire_read_answer(const void *payload, size_t length,
         return false;
     }
     return true;
+}
+
+bool cxlf_wire_read_cci(const void *payload, size_t length,
+                        struct cxlf_wire_cci *out, const void **bytes,
+                        const char **why)
+{
+    if (length < sizeof(*out)) {
+        *why = "CCI is too short";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    *bytes = (const char *)payload + sizeof(*out);
+    if (!out->token) {
+        *why = "CCI has no token";
+    } else if (out->length != length - sizeof(*out)) {
+        *why = "CCI: the payload's size does not fit the message";
+    } else {
+        return true;
+    }
+    return false;
 }

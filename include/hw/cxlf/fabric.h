@@ -176,6 +176,24 @@ bool cxl_fabric_request(CXLFabric *f, const struct cxlf_wire_request *request);
 void cxl_fabric_add_answer_notifier(CXLFabric *f, Notifier *n);
 
 /*
+ * cxl_fabric_cci: send a command, as this host's mailbox, to the switch that
+ * the host is at.  The answer is told to the notifiers, whose data is a struct
+ * CXLFabricCciAnswer, maybe before this returns.  @token is the caller's to
+ * choose, not 0 and another each time; @length is at most CXLF_WIRE_CCI_MAX.
+ * False if the owner is gone: no answer comes then.  Main loop, BQL.
+ */
+typedef struct CXLFabricCciAnswer {
+    uint64_t token;
+    uint16_t code;          /* enum cxlf_cci */
+    uint32_t length;
+    const void *payload;
+} CXLFabricCciAnswer;
+
+bool cxl_fabric_cci(CXLFabric *f, uint64_t token, uint16_t opcode,
+                    const void *in, uint32_t length);
+void cxl_fabric_add_cci_notifier(CXLFabric *f, Notifier *n);
+
+/*
  * cxl_fabric_is_reserved: whether another host has reserved @dpa.
  * cxl_fabric_reserve_changes and _list: as those of cxlf/reserve.h.  Any
  * thread.
