@@ -7,9 +7,11 @@ the emulator, which has them from other code.
 
 import base64
 import json
+import mmap
 import os
 import re
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -186,7 +188,12 @@ BAD = (
     ((), "a command is needed"),
     (("dance",), "dance: no such command"),
     (("identify",), "usage: cxlfm [OPTIONS] identify COMPONENT"),
-    (("identify", "0"), "--socket PATH is needed"),
+    (("identify", "0"), "either --socket PATH is needed"),
+    (("--socket", "s", "--mailbox", "auto", "list"),
+     "either --socket PATH is needed"),
+    (("--mailbox", "auto", "--id", "f", "identify", "0"), "--id: --mailbox"),
+    (("--mailbox", "auto", "--from", "0", "identify", "0"),
+     "--from: --mailbox"),
     (("--socket", "s", "raw", "0", "1", "0", "x"), "usage: cxlfm"),
     (("--from", "4095", "list"), "--from 4095: accepts 0 to 4094"),
     (("--timeout", "1s", "list"), "--timeout 1s: accepts 0 to 86400"),
@@ -248,12 +255,127 @@ def _case(tool, path, case):
     return wrong
 
 
+class Mailbox(threading.Thread):
+    """A folder as sysfs has it, whose BAR gives `answers` and keeps what was
+    asked: (code, payload), or None to give none."""
+
+    AT = 0x88
+
+    def __init__(self, folder, answers):
+        super().__init__(daemon=True)
+        os.makedirs(folder)
+        self.folder = folder
+        self.answers = answers
+        self.asked = []
+        self.ended = threading.Event()
+        open(os.path.join(folder, "enable"), "w").close()
+        path = os.path.join(folder, "resource0")
+        with open(path, "wb") as out:
+            out.truncate(4096)
+        with open(path, "r+b") as bar:
+            self.bar = mmap.mmap(bar.fileno(), 4096)
+        struct.pack_into("<Q", self.bar, 0, 2 << 32)
+        struct.pack_into("<II", self.bar, 0x10, 1, 0x80)
+        struct.pack_into("<II", self.bar, 0x20, 2, self.AT)
+        struct.pack_into("<I", self.bar, self.AT, 11)
+        self.start()
+
+    def _answer(self, answer):
+        command, = struct.unpack_from("<Q", self.bar, self.AT + 8)
+        length = command >> 16 & 0x1fffff
+        at = self.AT + 0x20
+        self.asked.append((command & 0xffff,
+                           self.bar[at:at + length].hex()))
+        if answer is None:
+            self.ended.wait()
+            return
+        code, payload = answer
+        payload = _hex(payload)
+        self.bar[at:at + len(payload)] = payload
+        struct.pack_into("<QQ", self.bar, self.AT + 8,
+                         command & 0xffff | len(payload) << 16,
+                         code << 32 | (code == 1))
+        struct.pack_into("<I", self.bar, self.AT + 4, 0)
+
+    def run(self):
+        for answer in self.answers:
+            while not self.bar[self.AT + 4] & 1:
+                if self.ended.wait(0.001):
+                    return
+            self._answer(answer)
+
+    def end(self):
+        self.ended.set()
+        self.join()
+        return self.asked
+
+
+# What is typed, the answers, what must have been asked, the exit status and
+# what is shown.
+MAILBOX_CASES = (
+    (("identify", "0"),
+     [(0, "e519 28a1 0000 0000 1122334455667788 0c 00"), (3, "")],
+     [(0x0001, ""), (0x5100, "")], 1,
+     "Identify Switch Device: Unsupported (03h)"),
+    (("raw", "0", "0x5201", "00 01 02 00 ff ff"), [(1, "")],
+     [(0x5201, "00010200ffff")], 0, "Background Command Started"),
+    (("bind", "0", "0", "1", "2"),
+     [(1, ""), (0, "01 00 0152 0000 0000"), (0, "c8 00 0152 0000 0000")],
+     [(0x5201, "00010200ffff"), (0x0002, ""), (0x0002, "")], 0, ""),
+    # To the device at port 3: a message in a message, both ways
+    (("raw", "p3", "0x5400"),
+     [(0, "0c00 0000 01 00 00 0054 000000 0300 0000")],
+     [(0x5300, "03000c00" "000000" "0054" "000000" "00000000")], 0,
+     "Unsupported"),
+    (("raw", "p3", "0x5400", "0102"), [(2, "")],
+     [(0x5300, "03000e00" "000000" "0054" "020000" "00000000" "0102")], 0,
+     "Invalid Input"),
+    (("raw", "p3", "0x5400"),
+     [(0, "0c00 0000 01 00 00 0054 010000 0000 0000")],
+     [(0x5300, "03000c00" "000000" "0054" "000000" "00000000")], 1,
+     "the message has 0 bytes, and says 1"),
+    (("raw", "p3", "0x5400"), [(0, "0c00 0000 01")],
+     [(0x5300, "03000c00" "000000" "0054" "000000" "00000000")], 1,
+     "the answer has 5 bytes, and needs more"),
+    (("list",), [], [], 2, "the mailbox of a switch has no list"),
+    (("identify", "1"), [], [], 2, "it accepts 0, this host's switch"),
+    (("identify", "p256"), [], [], 2, "COMPONENT p 256: accepts 0 to 255"),
+    (("--timeout", "1", "identify", "0"), [None], [(0x0001, "")], 3,
+     "the mailbox did not answer"),
+)
+
+
+def _mailbox(tool, place):
+    """From a host: a BAR that is a file."""
+    wrong = []
+    for number, case in enumerate(MAILBOX_CASES):
+        argv, answers, asks, status, shows = case
+        device = Mailbox(os.path.join(place, f"device{number}"), answers)
+        got, said = _call(tool, "--mailbox", device.folder, *argv)
+        asked = device.end()
+        what = f"cxlfm --mailbox {' '.join(argv)}"
+        if asked != asks:
+            wrong.append(f"{what}: asked {asked}, not {asks}")
+        if got != status or shows not in said:
+            wrong.append(f"{what}: status {got}, '{said}'; not {status}, "
+                         f"'{shows}'")
+    status, said = _call(tool, "--mailbox", place, "identify", "0")
+    if status != 1 or "No such file" not in said:
+        wrong.append(f"no device: status {status}, {said}")
+    with open(os.path.join(device.folder, "resource0"), "r+b") as bar:
+        bar.write(bytes(0x100))
+    status, said = _call(tool, "--mailbox", device.folder, "identify", "0")
+    if status != 1 or "has no mailbox" not in said:
+        wrong.append(f"no mailbox: status {status}, {said}")
+    return wrong
+
+
 def _documents(tool):
     """The manual, --help and the completion know the same words."""
     wrong = []
     status, said = _call(tool, "--help")
     words = set(re.findall(r"^  ([a-z]+|--[a-z]+) ", said, re.MULTILINE))
-    if status or len(words) != 18:
+    if status or len(words) != 19:
         wrong.append(f"--help: status {status}, {sorted(words)}")
     with open(os.path.join(qemu.TOP, "docs", "man", "cxlfm.1")) as text:
         page = text.read()
@@ -291,6 +413,7 @@ def check():
         status, said = _call(tool, "--socket", path, "list")
         if status != 1 or "No such file" not in said:
             wrong.append(f"no owner: status {status}, {said}")
+        wrong += _mailbox(tool, place)
         wrong += _documents(tool)
     return wrong
 

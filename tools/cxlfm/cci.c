@@ -1,5 +1,5 @@
 /*
- * cxlfm: commands to components, through QMP, and their payloads
+ * cxlfm: commands to components, and their payloads
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -11,6 +11,8 @@
 
 #define BACKGROUND  0x01
 #define STATUS      0x0002      /* Background Operation Status */
+#define TUNNEL      0x5300      /* Tunnel Management Command */
+#define MESSAGE     12          /* bytes of a CCI message before its payload */
 
 const char *cci_code_name(unsigned code)
 {
@@ -65,18 +67,55 @@ static const char *name_of(unsigned opcode)
     return "command";
 }
 
+/* A command in a message to the device at a port of the mailbox's switch. */
+static void send_tunnelled(unsigned port, unsigned opcode,
+                           const GByteArray *in, Answer *a)
+{
+    g_autoptr(GByteArray) outer = payload();
+    unsigned length;
+
+    put(outer, port, 1);
+    put(outer, 0, 1);
+    put(outer, MESSAGE + in->len, 2);
+    put(outer, 0, 3);               /* a request; its tag */
+    put(outer, opcode, 2);
+    put(outer, in->len, 3);
+    put(outer, 0, 4);
+    g_byte_array_append(outer, in->data, in->len);
+    mailbox_send(TUNNEL, outer, a);
+    if (a->code) {
+        return;                     /* it was not delivered */
+    }
+    skip(a, 4 + 3 + 2);
+    length = take(a, 3);
+    a->code = take(a, 2);
+    skip(a, 2);
+    if ((length & 0xfffff) != a->length - a->at) {
+        fail(EXIT_NOT_DONE, "%s: the message has %zu bytes, and says %u",
+             a->what, a->length - a->at, length & 0xfffff);
+    }
+    a->background = a->code == BACKGROUND;
+}
+
 Answer cci_send(const Options *options, unsigned component, unsigned opcode,
                 const GByteArray *in)
 {
     g_autofree char *text = g_base64_encode(in->data, in->len);
-    json_t *arguments = json_pack("{s:i, s:i, s:s}", "component",
-                                  (int)component, "opcode", (int)opcode,
-                                  "payload", text);
     Answer a = { .what = name_of(opcode) };
+    json_t *arguments, *result;
     const char *payload_text;
-    json_t *result;
     int code, background;
 
+    if (component >= AT_PORT) {
+        send_tunnelled(component - AT_PORT, opcode, in, &a);
+        return a;
+    }
+    if (options->mailbox) {
+        mailbox_send(opcode, in, &a);
+        return a;
+    }
+    arguments = json_pack("{s:i, s:i, s:s}", "component", (int)component,
+                          "opcode", (int)opcode, "payload", text);
     if (options->id) {
         json_object_set_new(arguments, "id", json_string(options->id));
     }
@@ -134,7 +173,7 @@ void cci_wait(const Options *options, unsigned component, unsigned opcode,
                  "how it ended is not known", a.what);
         }
         running = state & 1;
-        if (running && qmp_is_late()) {
+        if (running && is_late()) {
             fail(EXIT_LATE, "--timeout %d: %s goes on, %u%% done",
                  options->timeout, a.what, state >> 1);
         }

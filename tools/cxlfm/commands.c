@@ -18,9 +18,19 @@
 #define VCSS        64
 #define LDS         16
 
-static unsigned component_of(const char *text)
+static unsigned component_of(const Options *options, const char *text)
 {
-    return number_of("COMPONENT", text, 255);
+    if (!options->mailbox) {
+        return number_of("COMPONENT", text, 255);
+    }
+    if (text[0] == 'p') {
+        return AT_PORT + number_of("COMPONENT p", text + 1, PORTS - 1);
+    }
+    if (strcmp(text, "0")) {
+        fail(EXIT_USAGE, "COMPONENT %s: with --mailbox it accepts 0, this "
+             "host's switch, or pN, the device at its port N", text);
+    }
+    return 0;
 }
 
 static const char *one_of(const char *const *names, size_t n, uint64_t value)
@@ -62,10 +72,15 @@ static json_t *list(const Options *options, char **argument)
     static const char *const members[] = {
         "component", "name", "kind", "serial", "pid", "primary",
     };
-    json_t *all = qmp_call("x-query-cxl-fabric-fm", json_object());
+    json_t *all;
     json_t *rows = json_array(), *fabric, *from, *row;
     size_t i, j, found = 0;
 
+    if (options->mailbox) {
+        fail(EXIT_USAGE, "list: the mailbox of a switch has no list; see "
+             "ports 0");
+    }
+    all = qmp_call("x-query-cxl-fabric-fm", json_object());
     json_array_foreach(all, i, fabric) {
         const char *id = json_string_value(json_object_get(fabric, "id"));
         const char *why = json_string_value(json_object_get(fabric,
@@ -119,7 +134,7 @@ static unsigned identify_one(const Options *options, unsigned component,
 
 static json_t *identify(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]);
+    unsigned component = component_of(options, argument[0]);
     json_t *row = json_object();
     Answer a;
 
@@ -200,7 +215,7 @@ static void add_port(json_t *rows, Answer *a)
 
 static json_t *ports(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]), many;
+    unsigned component = component_of(options, argument[0]), many;
     uint8_t number[PORTS];
     json_t *rows = json_array();
 
@@ -228,7 +243,7 @@ static json_t *vcs(const Options *options, char **argument)
     static const char *const states[] = {
         "unbound", "in progress", "port", "ld", "pid",
     };
-    unsigned component = component_of(argument[0]), many;
+    unsigned component = component_of(options, argument[0]), many;
     uint8_t number[PORTS];
     json_t *rows = json_array();
 
@@ -267,7 +282,7 @@ static json_t *vcs(const Options *options, char **argument)
 
 static json_t *bind_vppb(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]);
+    unsigned component = component_of(options, argument[0]);
     GByteArray *in = payload();
 
     put(in, number_of("VCS", argument[1], VCSS - 1), 1);
@@ -283,7 +298,7 @@ static json_t *bind_vppb(const Options *options, char **argument)
 static json_t *unbind(const Options *options, char **argument)
 {
     static const char *const ways[] = { "wait", "managed", "surprise" };
-    unsigned component = component_of(argument[0]), way = 0;
+    unsigned component = component_of(options, argument[0]), way = 0;
     GByteArray *in = payload();
 
     while (argument[3] && strcmp(argument[3], ways[way])) {
@@ -318,7 +333,7 @@ static void get_bandwidth(const Options *options, unsigned component,
 
 static json_t *lds(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]), granularity, n;
+    unsigned component = component_of(options, argument[0]), granularity, n;
     uint8_t allocated[UINT8_MAX], limit[UINT8_MAX];
     GByteArray *in = payload();
     json_t *rows = json_array();
@@ -350,7 +365,8 @@ static json_t *lds(const Options *options, char **argument)
 
 static json_t *qos(const Options *options, char **argument)
 {
-    Answer a = cci_call(options, component_of(argument[0]), 0x5403, NULL);
+    Answer a = cci_call(options, component_of(options, argument[0]), 0x5403,
+                        NULL);
     json_t *row = json_object();
 
     add_hex(row, "control", take(&a, 1), 2);
@@ -365,7 +381,7 @@ static json_t *qos(const Options *options, char **argument)
 
 static json_t *pbr(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]);
+    unsigned component = component_of(options, argument[0]);
     json_t *row = json_object(), *about = json_object();
     Answer a = cci_call(options, component, 0x0700, NULL);
 
@@ -419,7 +435,7 @@ static json_t *table(const Options *options, char **argument,
                      unsigned opcode, unsigned header,
                      void (*add_entry)(json_t *row, Answer *a))
 {
-    unsigned component = component_of(argument[0]);
+    unsigned component = component_of(options, argument[0]);
     unsigned number = number_of("TABLE", argument[1], 255);
     unsigned at = number_of("FIRST", argument[2], 4095);
     unsigned left = argument[3] ? number_of("COUNT", argument[3], 4096) : 1;
@@ -485,7 +501,7 @@ static GByteArray *bytes_of(const char *text)
 
 static json_t *raw(const Options *options, char **argument)
 {
-    unsigned component = component_of(argument[0]);
+    unsigned component = component_of(options, argument[0]);
     unsigned opcode = number_of("OPCODE", argument[1], UINT16_MAX);
     g_autoptr(GByteArray) in = bytes_of(argument[2] ? argument[2] : "");
     Answer a = cci_send(options, component, opcode, in);

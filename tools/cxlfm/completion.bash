@@ -13,10 +13,15 @@ _cxlfm()
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
     fi
+    if [[ $before == --mailbox ]]; then
+        mapfile -t COMPREPLY < <(cd /sys/bus/pci/devices 2> /dev/null &&
+                                 compgen -W "auto $(echo *)" -- "$word")
+        return
+    fi
     # What follows an option with a value is not the command.
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --socket|--id|--from|--timeout) ((i++)) ;;
+        --socket|--mailbox|--id|--from|--timeout) ((i++)) ;;
         -*) ;;
         unbind)
             ((COMP_CWORD == i + 4)) &&
@@ -27,8 +32,8 @@ _cxlfm()
         esac
     done
     [[ $before == --@(id|from|timeout) ]] && return
-    mapfile -t COMPREPLY < <(compgen -W "--socket --id --from --timeout --json
-        --help list identify ports vcs bind unbind lds qos pbr drt rgt raw" \
+    mapfile -t COMPREPLY < <(compgen -W "--socket --mailbox --id --from --timeout
+        --json --help list identify ports vcs bind unbind lds qos pbr drt rgt raw" \
         -- "$word")
 }
 complete -F _cxlfm cxlfm

@@ -19,6 +19,7 @@ enum { EXIT_DONE = 0, EXIT_NOT_DONE = 1, EXIT_USAGE = 2, EXIT_LATE = 3 };
 
 typedef struct Options {
     const char *socket;
+    const char *mailbox;    /* instead: "auto", a PCI address or a folder */
     const char *id;         /* NULL: the only fabric */
     int from;               /* PID; -1: none */
     int timeout;            /* seconds, of the whole command */
@@ -32,11 +33,13 @@ void fail(int status, const char *format, ...)
 /* A number from 0 to @high, decimal or with 0x; exits if it is none. */
 uint64_t number_of(const char *name, const char *text, uint64_t high);
 
+/* Whether the time that the options give is over. */
+bool is_late(void);
+int milliseconds_left(void);
+
 /* qmp.c */
 
-/* Connect; all that follows ends by the time that @options gives. */
 void qmp_connect(const Options *options);
-bool qmp_is_late(void);
 
 /* A command's result, to be unreferenced.  Takes @arguments; exits on error. */
 json_t *qmp_call(const char *command, json_t *arguments);
@@ -51,6 +54,9 @@ typedef struct Answer {
     unsigned code;
     bool background;
 } Answer;
+
+/* A component number: that of the device at a port of the mailbox's switch. */
+#define AT_PORT     0x100
 
 /* Any return code is an answer. */
 Answer cci_send(const Options *options, unsigned component, unsigned opcode,
@@ -67,6 +73,12 @@ void answer_free(Answer *a);
 /* A little-endian number of @bytes. */
 uint64_t take(Answer *a, unsigned bytes);
 void skip(Answer *a, size_t bytes);
+
+/* mailbox.c */
+
+void mailbox_open(const Options *options);
+/* To the switch itself; fills what comes back into @a. */
+void mailbox_send(unsigned opcode, const GByteArray *in, Answer *a);
 
 /* For payloads */
 GByteArray *payload(void);

@@ -23,6 +23,20 @@ void fail(int status, const char *format, ...)
     exit(status);
 }
 
+static gint64 deadline;             /* of g_get_monotonic_time() */
+
+int milliseconds_left(void)
+{
+    gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+
+    return left < 0 ? 0 : left;
+}
+
+bool is_late(void)
+{
+    return g_get_monotonic_time() > deadline;
+}
+
 uint64_t number_of(const char *name, const char *text, uint64_t high)
 {
     bool hex = g_str_has_prefix(text, "0x");
@@ -135,9 +149,11 @@ static void print(const Options *options, json_t *what)
 
 static void help(void)
 {
-    printf("usage: cxlfm --socket PATH [OPTIONS] COMMAND [ARGUMENT]...\n\n"
+    printf("usage: cxlfm --socket PATH|--mailbox DEVICE [OPTIONS] COMMAND "
+           "[ARGUMENT]...\n\n"
            "A Fabric Manager's commands to the switches and devices of a "
-           "CXL fabric, through\nthe QMP socket of the fabric's owner.\n\n");
+           "CXL fabric, through\nthe QMP socket of the fabric's owner, or "
+           "from a host by its switch's mailbox.\n\n");
     for (const Command *c = commands; c->name; c++) {
         g_autofree char *text = g_strdup_printf("%s %s", c->name,
                                                 c->arguments);
@@ -147,6 +163,11 @@ static void help(void)
     printf("\n"
            "  --socket PATH      where the owner speaks QMP (-qmp "
            "unix:PATH,server=on,wait=off)\n"
+           "  --mailbox DEVICE   in a host: auto, or a PCI address, such as "
+           "0000:0d:00.1.\n"
+           "                     COMPONENT is then 0, the switch of this "
+           "host, or pN, the\n"
+           "                     device at its port N\n"
            "  --id ID            the fabric, if the owner has several\n"
            "  --from PID         who sends, 0 to 4094 (default: a Fabric "
            "Manager without PID)\n"
@@ -171,6 +192,7 @@ static Options read_options(int argc, char **argv)
 {
     static const struct option all[] = {
         { "socket", required_argument, NULL, 's' },
+        { "mailbox", required_argument, NULL, 'm' },
         { "id", required_argument, NULL, 'i' },
         { "from", required_argument, NULL, 'f' },
         { "timeout", required_argument, NULL, 't' },
@@ -185,6 +207,9 @@ static Options read_options(int argc, char **argv)
         switch (option) {
         case 's':
             options.socket = optarg;
+            break;
+        case 'm':
+            options.mailbox = optarg;
             break;
         case 'i':
             options.id = optarg;
@@ -228,11 +253,21 @@ int main(int argc, char **argv)
              command->arguments);
     }
     memcpy(argument, argv + optind + 1, many * sizeof(char *));
-    if (!options.socket) {
-        fail(EXIT_USAGE, "--socket PATH is needed: where the fabric's owner "
-             "speaks QMP");
+    if (!options.socket == !options.mailbox) {
+        fail(EXIT_USAGE, "either --socket PATH is needed, where the fabric's "
+             "owner speaks QMP, or --mailbox DEVICE");
     }
-    qmp_connect(&options);
+    if (options.mailbox && (options.id || options.from >= 0)) {
+        fail(EXIT_USAGE, "%s: --mailbox says it: the host's own",
+             options.id ? "--id" : "--from");
+    }
+    deadline = g_get_monotonic_time() +
+               options.timeout * (gint64)G_USEC_PER_SEC;
+    if (options.mailbox) {
+        mailbox_open(&options);
+    } else {
+        qmp_connect(&options);
+    }
     what = command->run(&options, argument);
     print(&options, what);
     json_decref(what);

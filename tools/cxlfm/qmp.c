@@ -16,14 +16,8 @@
 
 static const char *path;
 static int fd = -1;
-static gint64 deadline;             /* of g_get_monotonic_time() */
 static int seconds;
 static GString *input;
-
-bool qmp_is_late(void)
-{
-    return g_get_monotonic_time() > deadline;
-}
 
 /* Until something can be read or written. */
 static void wait_for(short events)
@@ -32,9 +26,7 @@ static void wait_for(short events)
     int n;
 
     do {
-        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
-
-        n = poll(&p, 1, left < 0 ? 0 : left);
+        n = poll(&p, 1, milliseconds_left());
     } while (n < 0 && errno == EINTR);
     if (n == 0) {
         fail(EXIT_LATE, "--timeout %d: %s did not answer within it", seconds,
@@ -134,8 +126,6 @@ void qmp_connect(const Options *options)
 
     path = options->socket;
     seconds = options->timeout;
-    deadline = g_get_monotonic_time() +
-               options->timeout * (gint64)G_USEC_PER_SEC;
     if (strlen(path) >= sizeof(un.sun_path)) {
         fail(EXIT_USAGE, "--socket %s: accepts a path of at most %zu bytes",
              path, sizeof(un.sun_path) - 1);
