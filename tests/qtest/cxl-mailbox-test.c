@@ -238,6 +238,59 @@ static void test_hosts(void)
     cxlf_fabric_stop(f);
 }
 
+/* Claim Ownership by host @from; the UUID is made of its PID. */
+static unsigned claim(CxlfFabric *f, int from, unsigned operation, int pid)
+{
+    uint8_t in[0x15] = { operation };
+    Answer a;
+
+    stw_le_p(in + 1, pid);
+    memset(in + 3, 0x10 + pid, 16);
+    stw_le_p(in + 0x13, 0x100);     /* the switch's own, from now on */
+    a = call(f->h[from], 0x0701, in, sizeof(in));
+    return a.code;
+}
+
+/*
+ * A primary, its secondary, and a host that is neither.  The primary's death
+ * moves nothing but the role, and that only when the secondary takes it.
+ */
+static void test_roles(void)
+{
+    enum { PRIMARY, SECONDARY, PROMOTE = 3 };
+    CxlfFabric *f = start(3, ",host-managers=on");
+    Answer a;
+
+    cxlf_store(&f->r[1], 0, 0x1111, 8);
+    cxlf_store(&f->r[2], CLASS_SIZE, 0x2222, 8);
+    g_assert_cmpint(claim(f, 0, PRIMARY, 0), ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpint(claim(f, 2, PRIMARY, 2), ==, CXLF_CCI_INVALID_INPUT);
+    g_assert_cmpint(claim(f, 0, SECONDARY, 1), ==, CXLF_CCI_SUCCESS);
+    for (int i = 1; i < 3; i++) {
+        a = call(f->h[i], IDENTIFY_SWITCH, NULL, 0);
+        g_assert_cmpint(a.code, ==, CXLF_CCI_UNSUPPORTED);
+    }
+    a = call(f->h[0], IDENTIFY_SWITCH, NULL, 0);
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpint(claim(f, 2, PROMOTE, 2), ==, CXLF_CCI_INVALID_INPUT);
+
+    kill(qtest_pid(f->h[0]->qts), SIGKILL);
+    cxlf_host_forget(f->h[0]);
+    f->h[0] = NULL;
+    cxlf_wait_host_state(f->owner, 0, "free");
+    a = call(f->h[1], IDENTIFY_SWITCH, NULL, 0);
+    g_assert_cmpint(a.code, ==, CXLF_CCI_UNSUPPORTED);
+    g_assert_cmphex(cxlf_load(&f->r[2], 0, 8), ==, 0x1111);
+    g_assert_cmphex(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, 0x2222);
+
+    g_assert_cmpint(claim(f, 1, PROMOTE, 1), ==, CXLF_CCI_SUCCESS);
+    a = call(f->h[1], IDENTIFY_SWITCH, NULL, 0);
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    a = call(f->h[2], IDENTIFY_SWITCH, NULL, 0);
+    g_assert_cmpint(a.code, ==, CXLF_CCI_UNSUPPORTED);
+    cxlf_fabric_stop(f);
+}
+
 /* With the fabric in the same process the answer is there at once. */
 static void test_embedded(void)
 {
@@ -417,6 +470,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-mailbox/registers", test_registers);
     qtest_add_func("/cxl-mailbox/commands", test_commands);
     qtest_add_func("/cxl-mailbox/hosts", test_hosts);
+    qtest_add_func("/cxl-mailbox/roles", test_roles);
     qtest_add_func("/cxl-mailbox/embedded", test_embedded);
     qtest_add_func("/cxl-mailbox/background", test_background);
     qtest_add_func("/cxl-mailbox/frozen", test_frozen);
