@@ -151,6 +151,12 @@ CXLF_ASSERT_SIZE(cxlf_counts, 128);
 
 #define CXLF_NO_LINK    UINT16_MAX
 
+/* The entries of a switch's tables that were set by hand: a bit for each. */
+struct cxlf_by_hand {
+    uint64_t drt[CXLF_PIDS / 64];
+    uint64_t rgt[CXLF_RGT_ENTRIES / 64];
+};
+
 struct cxlf_router {
     struct cxlf_routes *shared;
     struct cxlf_switch_tables *tables;      /* [switches] */
@@ -161,6 +167,8 @@ struct cxlf_router {
     /* The link that a port has, or CXLF_NO_LINK; and the first port of one. */
     uint16_t port_link[CXLF_MAX_SWITCHES][CXLF_MAX_PORTS];
     uint8_t link_port[CXLF_MAX_LINKS][2];
+    /* [switches] of who makes changes, or NULL: nothing is set by hand. */
+    struct cxlf_by_hand *by_hand;
 };
 
 /* cxlf_routes_size: bytes of the segment of the tables. */
@@ -201,16 +209,16 @@ bool cxlf_routes_open(const struct cxlf_router *r);
 
 /*
  * cxlf_routes_reset: as the topology has it: PIDs, everything up, tables
- * computed, access control.
+ * computed, access control; nothing is set by hand.
  * cxlf_routes_compute: DRT and RGT of all switches, as shortest paths over
- * what is up.
+ * what is up, but for what is set by hand.
  */
 bool cxlf_routes_reset(struct cxlf_router *r);
 bool cxlf_routes_compute(struct cxlf_router *r);
 
 /*
- * cxlf_drt_set, cxlf_rgt_set: @n entries from @start on of switch @s.  They
- * may name only ports that have a link; all are set, or none.
+ * cxlf_drt_set, cxlf_rgt_set: @n entries from @start on of switch @s, by
+ * hand.  They may name only ports that have a link; all are set, or none.
  */
 bool cxlf_drt_set(struct cxlf_router *r, uint32_t s, uint32_t start,
                   uint32_t n, const uint16_t *entry);

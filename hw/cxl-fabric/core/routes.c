@@ -119,6 +119,16 @@ bool cxlf_routes_open(const struct cxlf_router *r)
     return __atomic_load_n(&r->shared->generation, __ATOMIC_RELAXED) & 1;
 }
 
+static void set_bit(uint64_t *map, uint32_t bit)
+{
+    map[bit / 64] |= 1ull << bit % 64;
+}
+
+static bool has_bit(const uint64_t *map, uint32_t bit)
+{
+    return map[bit / 64] >> bit % 64 & 1;
+}
+
 static void store_drt(struct cxlf_router *r, uint32_t s, uint32_t pid,
                       uint16_t entry)
 {
@@ -165,6 +175,9 @@ bool cxlf_drt_set(struct cxlf_router *r, uint32_t s, uint32_t start,
     }
     for (uint32_t i = 0; i < n; i++) {
         store_drt(r, s, start + i, entry[i]);
+        if (r->by_hand) {
+            set_bit(r->by_hand[s].drt, start + i);
+        }
     }
     return true;
 }
@@ -201,6 +214,9 @@ bool cxlf_rgt_set(struct cxlf_router *r, uint32_t s, uint32_t start,
     }
     for (uint32_t i = 0; i < n; i++) {
         store_rgt(r, s, start + i, &entry[i]);
+        if (r->by_hand) {
+            set_bit(r->by_hand[s].rgt, start + i);
+        }
     }
     return true;
 }
@@ -277,9 +293,42 @@ static void measure(const struct cxlf_router *r, struct distances *d)
 struct making {
     struct cxlf_router *r;
     uint32_t s;
-    struct cxlf_rgt_entry rgt[CXLF_RGT_ENTRIES];
+    struct cxlf_by_hand keep;
+    uint8_t free[CXLF_RGT_ENTRIES];     /* indices of entries not kept */
+    uint32_t frees;
+    struct cxlf_rgt_entry rgt[CXLF_RGT_ENTRIES];    /* for free[i] */
     uint32_t used;
 };
+
+/*
+ * What was set by hand stays, and so do the entries of one table whose entry
+ * in the other was.
+ */
+static void find_kept(struct making *m)
+{
+    const struct cxlf_by_hand *set = m->r->by_hand;
+
+    if (set) {
+        m->keep = set[m->s];
+    }
+    for (uint32_t pid = 0; set && pid < CXLF_PIDS; pid++) {
+        uint16_t entry = cxlf_drt_get(m->r, m->s, pid);
+
+        if (CXLF_DRT_TYPE(entry) != CXLF_DRT_RGT) {
+            continue;
+        }
+        if (has_bit(set[m->s].rgt, CXLF_DRT_TARGET(entry))) {
+            set_bit(m->keep.drt, pid);
+        } else if (has_bit(set[m->s].drt, pid)) {
+            set_bit(m->keep.rgt, CXLF_DRT_TARGET(entry));
+        }
+    }
+    for (uint32_t i = 0; i < CXLF_RGT_ENTRIES; i++) {
+        if (!has_bit(m->keep.rgt, i)) {
+            m->free[m->frees++] = i;
+        }
+    }
+}
 
 /*
  * An entry for @n ports that are equally near, which begin elsewhere for each
@@ -303,14 +352,14 @@ static uint16_t entry_for(struct making *m, const uint8_t *port, uint32_t n,
     e.word = CXLF_RGT_WORD(count - 1, to % count, CXLF_RGT_RANDOM, 0);
     for (uint32_t i = 0; i < m->used; i++) {
         if (!memcmp(&m->rgt[i], &e, sizeof(e))) {
-            return CXLF_DRT(CXLF_DRT_RGT, i);
+            return CXLF_DRT(CXLF_DRT_RGT, m->free[i]);
         }
     }
-    if (m->used == CXLF_RGT_ENTRIES) {
+    if (m->used == m->frees) {
         return CXLF_DRT(CXLF_DRT_PORT, e.port[to % count]);
     }
     m->rgt[m->used] = e;
-    return CXLF_DRT(CXLF_DRT_RGT, m->used++);
+    return CXLF_DRT(CXLF_DRT_RGT, m->free[m->used++]);
 }
 
 /* The ports of @s that lead nearer to each other switch. */
@@ -378,13 +427,17 @@ bool cxlf_routes_compute(struct cxlf_router *r)
         struct making m = { .r = r, .s = s };
         uint16_t entry[CXLF_MAX_SWITCHES];
 
+        find_kept(&m);
         find_entries(&m, &d, entry);
-        for (uint32_t i = 0; i < CXLF_RGT_ENTRIES; i++) {
-            store_rgt(r, s, i, &m.rgt[i]);
+        for (uint32_t i = 0; i < m.frees; i++) {
+            store_rgt(r, s, m.free[i], &m.rgt[i]);
         }
         for (uint32_t pid = 0; pid < CXLF_PIDS; pid++) {
             uint16_t link = places.link[pid], to = places.s[pid];
 
+            if (has_bit(m.keep.drt, pid)) {
+                continue;
+            }
             to = to == UINT16_MAX ? CXLF_DRT(CXLF_DRT_INVALID, 0) :
                  to != s || link == CXLF_NO_LINK ? entry[to] :
                  CXLF_DRT(CXLF_DRT_PORT, r->link_port[link][0]);
@@ -402,6 +455,9 @@ bool cxlf_routes_reset(struct cxlf_router *r)
 
     if (!cxlf_routes_open(r)) {
         return false;
+    }
+    if (r->by_hand) {
+        memset(r->by_hand, 0, r->switches * sizeof(*r->by_hand));
     }
     for (uint32_t pid = 0; pid < CXLF_NO_PID; pid++) {
         cxlf_pid_set(r, pid, node);
