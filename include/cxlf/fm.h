@@ -195,15 +195,30 @@ struct cxlf_fm_ops {
                                 uint16_t opcode, const uint8_t *in,
                                 size_t in_len, uint8_t *out, size_t out_cap,
                                 size_t *out_len);
-    /* Routing tables of a switch, in the format of the commands. */
+    /*
+     * Routing tables of a switch, in the format of the commands.  @n entries
+     * are set as one change, or none is.
+     */
     bool (*drt_get)(void *opaque, unsigned component, unsigned drt,
                     unsigned pid, uint8_t entry[2]);
     bool (*drt_set)(void *opaque, unsigned component, unsigned drt,
-                    unsigned pid, const uint8_t entry[2]);
+                    unsigned pid, unsigned n, const uint8_t *entry);
     bool (*rgt_get)(void *opaque, unsigned component, unsigned rgt,
                     unsigned index, uint8_t entry[12]);
     bool (*rgt_set)(void *opaque, unsigned component, unsigned rgt,
-                    unsigned index, const uint8_t entry[12]);
+                    unsigned index, unsigned n, const uint8_t *entry);
+    /* Whether the link of a switch's port is up.  NULL: all are. */
+    bool (*port_up)(void *opaque, unsigned component, unsigned port);
+    /*
+     * Access control of a GFD, in the format of the commands, as one change:
+     * @n entries of {source PID16, vector32}; @n decoders of a source from
+     * @first on.  False: it cannot have them, which is Invalid Input.  NULL:
+     * anything goes.
+     */
+    bool (*sat_set)(void *opaque, unsigned component, unsigned n,
+                    const uint8_t *list);
+    bool (*gdt_set)(void *opaque, unsigned component, unsigned pid,
+                    unsigned first, unsigned n, const uint8_t *entry);
 };
 
 /* Who sends a message; known to whatever carried it, not said by it. */

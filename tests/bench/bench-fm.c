@@ -62,11 +62,11 @@ static bool drt_get(void *opaque, unsigned component, unsigned drt,
 }
 
 static bool drt_set(void *opaque, unsigned component, unsigned drt,
-                    unsigned pid, const uint8_t entry[2])
+                    unsigned pid, unsigned n, const uint8_t *entry)
 {
     Bench *b = opaque;
 
-    memcpy(b->drt[component][pid], entry, 2);
+    memcpy(b->drt[component][pid], entry, 2 * n);
     return drt == 0;
 }
 

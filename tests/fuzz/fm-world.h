@@ -42,6 +42,7 @@ struct world {
     bool held[W_BLOCKS], block_dirty[W_BLOCKS];
     uint8_t drt[2][4096][2];
     uint8_t rgt[2][4][12];
+    bool down[2][CXLF_FM_PORTS];
     unsigned binds, erases, adds;
     bool tables;            /* those of the GFD were perhaps written */
     /* The state before a command; what is refused must not change it. */
@@ -205,13 +206,16 @@ static bool world_drt_get(void *opaque, unsigned component, unsigned drt,
 }
 
 static bool world_drt_set(void *opaque, unsigned component, unsigned drt,
-                          unsigned pid, const uint8_t entry[2])
+                          unsigned pid, unsigned n, const uint8_t *entry)
 {
     struct world *w = opaque;
 
-    MUST(component < 2 && drt == 0 && pid < 4096);
-    MUST(entry[0] != 1 || w->fm->sw[component].port[entry[1]].exists);
-    memcpy(w->drt[component][pid], entry, 2);
+    MUST(component < 2 && drt == 0 && n && pid + n <= 4096);
+    for (unsigned i = 0; i < n; i++) {
+        MUST(entry[2 * i] != 1 ||
+             w->fm->sw[component].port[entry[2 * i + 1]].exists);
+    }
+    memcpy(w->drt[component][pid], entry, 2 * n);
     return true;
 }
 
@@ -226,13 +230,40 @@ static bool world_rgt_get(void *opaque, unsigned component, unsigned rgt,
 }
 
 static bool world_rgt_set(void *opaque, unsigned component, unsigned rgt,
-                          unsigned index, const uint8_t entry[12])
+                          unsigned index, unsigned n, const uint8_t *entry)
 {
     struct world *w = opaque;
 
-    MUST(component < 2 && rgt == 0 && index < 4);
-    memcpy(w->rgt[component][index], entry, 12);
+    MUST(component < 2 && rgt == 0 && n && index + n <= 4);
+    memcpy(w->rgt[component][index], entry, 12 * n);
     return true;
+}
+
+static bool world_port_up(void *opaque, unsigned component, unsigned port)
+{
+    struct world *w = opaque;
+
+    MUST(component < 2 && w->fm->sw[component].port[port].exists);
+    return !w->down[component][port];
+}
+
+static bool world_sat_set(void *opaque, unsigned component, unsigned n,
+                          const uint8_t *list)
+{
+    MUST(opaque && component == W_GFD && n);
+    for (unsigned i = 0; i < n; i++) {
+        MUST((list[6 * i] | (unsigned)list[6 * i + 1] << 8) <
+             CXLF_FM_PID_NONE);
+    }
+    return true;
+}
+
+static bool world_gdt_set(void *opaque, unsigned component, unsigned pid,
+                          unsigned first, unsigned n, const uint8_t *entry)
+{
+    MUST(opaque && component == W_GFD && pid < CXLF_FM_PID_NONE && n &&
+         first + n <= CXLF_FM_GDTS && entry[0] == first);
+    return !entry[2];       /* no coherent decoders here */
 }
 
 /* @fm is zeroed memory, or was used with this @w, which began zeroed. */
@@ -245,7 +276,8 @@ static void world_init(struct world *w, struct cxlf_fm *fm,
         .config = world_config, .access = world_access,
         .ld_command = world_ld_command, .drt_get = world_drt_get,
         .drt_set = world_drt_set, .rgt_get = world_rgt_get,
-        .rgt_set = world_rgt_set,
+        .rgt_set = world_rgt_set, .port_up = world_port_up,
+        .sat_set = world_sat_set, .gdt_set = world_gdt_set,
     };
 
     if (w->tables) {
@@ -532,6 +564,11 @@ static void world_step(struct world *w)
         world_command(w, W_LEAF, 0x5706, 0, in, 28, 16);
         break;
     case 13:
+        if (op & 32) {
+            a = world_byte(w);
+            w->down[a & 1][a >> 1 & 7] ^= true;
+            break;
+        }
         in[0] = 1 + world_byte(w) % 4;
         world_command(w, W_MLD, op & 16 ? 0x5606 : 0x5607, 0, in, 16, 16);
         break;

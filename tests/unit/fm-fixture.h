@@ -42,6 +42,9 @@ typedef struct Fabric {
     bool at_once;               /* complete while it is begun */
     uint8_t drt[6][4096][2];
     uint8_t rgt[6][4][12];
+    bool down[6][CXLF_FM_PORTS];
+    bool no_rights;             /* refuse SAT and GDT entries */
+    unsigned rights;            /* entries that were set */
 } Fabric;
 
 static void fabric_begun(Fabric *f, Step step, uint64_t token)
@@ -159,13 +162,14 @@ static bool fabric_drt_get(void *opaque, unsigned component, unsigned drt,
 }
 
 static bool fabric_drt_set(void *opaque, unsigned component, unsigned drt,
-                           unsigned pid, const uint8_t entry[2])
+                           unsigned pid, unsigned n,
+                           const uint8_t *entry)
 {
     Fabric *f = opaque;
 
     g_assert_cmpuint(drt, ==, 0);
-    f->table_writes++;
-    memcpy(f->drt[component][pid], entry, 2);
+    f->table_writes += n;
+    memcpy(f->drt[component][pid], entry, 2 * n);
     return true;
 }
 
@@ -181,15 +185,49 @@ static bool fabric_rgt_get(void *opaque, unsigned component, unsigned rgt,
 }
 
 static bool fabric_rgt_set(void *opaque, unsigned component, unsigned rgt,
-                           unsigned index, const uint8_t entry[12])
+                           unsigned index, unsigned n,
+                           const uint8_t *entry)
 {
     Fabric *f = opaque;
 
     g_assert_cmpuint(rgt, ==, 0);
-    g_assert_cmpuint(index, <, 4);
-    f->table_writes++;
-    memcpy(f->rgt[component][index], entry, 12);
+    g_assert_cmpuint(index + n, <=, 4);
+    f->table_writes += n;
+    memcpy(f->rgt[component][index], entry, 12 * n);
     return true;
+}
+
+static bool fabric_port_up(void *opaque, unsigned component, unsigned port)
+{
+    Fabric *f = opaque;
+
+    return !f->down[component][port];
+}
+
+static bool fabric_sat_set(void *opaque, unsigned component, unsigned n,
+                           const uint8_t *list)
+{
+    Fabric *f = opaque;
+
+    g_assert_cmpuint(component, ==, GFD);
+    for (unsigned i = 0; i < n; i++) {
+        g_assert_cmpuint(list[6 * i + 1] << 8 | list[6 * i], <,
+                         CXLF_FM_PID_NONE);
+    }
+    f->rights += f->no_rights ? 0 : n;
+    return !f->no_rights;
+}
+
+static bool fabric_gdt_set(void *opaque, unsigned component, unsigned pid,
+                           unsigned first, unsigned n, const uint8_t *entry)
+{
+    Fabric *f = opaque;
+
+    g_assert_cmpuint(component, ==, GFD);
+    g_assert_cmpuint(pid, <, CXLF_FM_PID_NONE);
+    g_assert_cmpuint(entry[0], ==, first);
+    f->rights += f->no_rights ? 0 : n;
+    return !f->no_rights;
 }
 
 static const struct cxlf_fm_ops fabric_ops = {
@@ -205,6 +243,9 @@ static const struct cxlf_fm_ops fabric_ops = {
     .drt_set = fabric_drt_set,
     .rgt_get = fabric_rgt_get,
     .rgt_set = fabric_rgt_set,
+    .port_up = fabric_port_up,
+    .sat_set = fabric_sat_set,
+    .gdt_set = fabric_gdt_set,
 };
 
 static void fabric_ports(struct cxlf_fm *fm, unsigned component,

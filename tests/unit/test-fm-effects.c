@@ -246,6 +246,25 @@ static void test_crawl(void)
             "");
     command(f, SPINE, 0x5709, "00 00 01 00 42 00 | 02 01", "");
     command(f, LEAF, 0x5701, ask, answer);
+    /* the primary port leads back; it is not taken while its link is down */
+    command(f, SPINE, 0x570b, "00 00 01 00 01 00 | 07 08 00*6 01 00 00 00",
+            "");
+    refused(f, LEAF, 0x5701, ask, CXLF_CCI_INVALID_INPUT);
+    f->down[SPINE][7] = true;
+    command(f, LEAF, 0x5701, ask, answer);
+    f->down[SPINE][8] = true;
+    refused(f, LEAF, 0x5701, ask, CXLF_CCI_INVALID_INPUT);
+    f->down[SPINE][7] = f->down[SPINE][8] = false;
+    /* by its port */
+    f->down[LEAF][7] = true;
+    refused(f, LEAF, 0x5701, "07 00 00 00 0c 00 | 00 01 00 00 57 00*7",
+            CXLF_CCI_INVALID_INPUT);
+    f->down[LEAF][7] = false;
+    /* which is in Detect then */
+    f->down[LEAF][2] = true;
+    command(f, LEAF, 0x5101, "01 02", "01 00 00 00 | 02 03 03 00 05 04 10"
+            " 08 1f 05 04 00 00 04 00 04");
+    f->down[LEAF][2] = false;
     /* tables that lead in a circle end */
     command(f, SPINE, 0x5709, "00 00 01 00 42 00 | 01 07", "");
     refused(f, LEAF, 0x5701, ask, CXLF_CCI_INVALID_INPUT);

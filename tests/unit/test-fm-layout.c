@@ -447,17 +447,27 @@ static void test_tables(void)
     /* nothing of what was refused was written */
     g_assert_cmpuint(f->table_writes, ==, 3);
     command(f, LEAF, 0x570b, "00 00 01 00 02 00"
-            " | 07 02 03 00 00 00 00 00 0a 09 00 00", "");
+            " | 07 02 03 00 00 00 00 00 0a 08 00 00", "");
     command(f, LEAF, 0x570a, "00 00 02 00 01 00", "00 00 02 00 01 00 | 00*12"
-            " | 07 02 03 00 00 00 00 00 0a 09 00 00");
+            " | 07 02 03 00 00 00 00 00 0a 08 00 00");
+    /* modes are the bits of 5700: random alone */
     refused(f, LEAF, 0x570b, "00 00 01 00 02 00"
-            " | 07 02 06 00 00 00 00 00 0a 09 00 00", CXLF_CCI_INVALID_INPUT);
+            " | 07 02 03 00 00 00 00 00 0a 09 00 00", CXLF_CCI_INVALID_INPUT);
+    f->fm->sw[0].modes = 1 << 2 | 1 << 6;
+    command(f, LEAF, 0x570b, "00 00 02 00 01 00"
+            " | 07 02 03 00 00 00 00 00 0a 0a 00 00"
+            " | 07 02 03 00 00 00 00 00 0a 0e 00 00", "");
     refused(f, LEAF, 0x570b, "00 00 01 00 02 00"
-            " | 07 02 03 00 00 00 00 00 1a 09 00 00", CXLF_CCI_INVALID_INPUT);
+            " | 07 02 03 00 00 00 00 00 0a 08 00 00", CXLF_CCI_INVALID_INPUT);
+    f->fm->sw[0].modes = 1;
+    refused(f, LEAF, 0x570b, "00 00 01 00 02 00"
+            " | 07 02 06 00 00 00 00 00 0a 08 00 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x570b, "00 00 01 00 02 00"
+            " | 07 02 03 00 00 00 00 00 1a 08 00 00", CXLF_CCI_INVALID_INPUT);
     refused(f, LEAF, 0x570b, "00 00 01 00 02 00"
             " | 07 02 03 00 00 00 00 00 0a 0a 00 00", CXLF_CCI_INVALID_INPUT);
     refused(f, LEAF, 0x570b, "00 00 01 00 04 00"
-            " | 07 02 03 00 00 00 00 00 0a 09 00 00", CXLF_CCI_INVALID_INPUT);
+            " | 07 02 03 00 00 00 00 00 0a 08 00 00", CXLF_CCI_INVALID_INPUT);
     refused(f, LEAF, 0x570a, "00 00 05 00 00 00", CXLF_CCI_INVALID_INPUT);
     refused(f, LEAF5, 0x570a, "00 00 01 00 00 00", CXLF_CCI_INVALID_INPUT);
     fabric_free(f);
@@ -479,6 +489,7 @@ static void test_gfd(void)
     refused(f, GFD, 0x490c, "ff 0f 01 00 00 00", CXLF_CCI_INVALID_INPUT);
     refused(f, GFD, 0x490d, "01 00 | ff 0f 00*4", CXLF_CCI_INVALID_INPUT);
     refused(f, GFD, 0x490d, "02 00 | 00*6", CXLF_CCI_INVALID_LENGTH);
+    g_assert_cmpuint(f->rights, ==, 2);
     command(f, GFD, 0x4914, "23 01 01 01 00*4 | 01 " DECODER, "");
     command(f, GFD, 0x4913, "23 01 00 02 00 00", "23 01 00 02 00*4"
             " | 00*32 | 01 " DECODER);
@@ -493,7 +504,20 @@ static void test_gfd(void)
     refused(f, GFD, 0x4914, "23 01 01 01 00*4 | 01 01 00 00 | 00*28",
             CXLF_CCI_INVALID_INPUT);
     command(f, GFD, 0x4914, "23 01 01 01 00*4 | 01 00 00 00 | 00*28", "");
+    g_assert_cmpuint(f->rights, ==, 5);
     refused(f, LEAF, 0x4913, "23 01 00 02 00 00", CXLF_CCI_UNSUPPORTED);
+    /* what the device itself refuses is not kept, nor told */
+    f->no_rights = true;
+    f->events = 0;
+    refused(f, GFD, 0x490d, "01 00 | 23 01 06 00 00 00",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, GFD, 0x4914, "23 01 03 01 00*4 | 03 " DECODER,
+            CXLF_CCI_INVALID_INPUT);
+    g_assert_cmpuint(f->events, ==, 0);
+    command(f, GFD, 0x490c, "23 01 01 00 00 00",
+            "23 01 01 00 00 00 | 05 00 00 80");
+    command(f, GFD, 0x4913, "23 01 03 01 00 00",
+            "23 01 03 01 00*4 | 03 00*31");
     fabric_free(f);
 }
 

@@ -41,6 +41,11 @@ static enum cxlf_cci set_sat(struct fm_call *c)
             return CXLF_CCI_INVALID_INPUT;
         }
     }
+    if (!n || (c->fm->ops.sat_set &&
+               !c->fm->ops.sat_set(c->fm->opaque, c->component, n,
+                                   c->in + 2))) {
+        return CXLF_CCI_INVALID_INPUT;
+    }
     for (unsigned i = 0; i < n; i++) {
         unsigned pid = get16(c->in + 2 + 6 * i);
         uint32_t value = get32(c->in + 4 + 6 * i);
@@ -52,7 +57,7 @@ static enum cxlf_cci set_sat(struct fm_call *c)
             .component = c->component, .type = CXLF_FM_SAT_CHANGED, .a = pid,
         });
     }
-    return n ? CXLF_CCI_SUCCESS : CXLF_CCI_INVALID_INPUT;
+    return CXLF_CCI_SUCCESS;
 }
 
 static bool in_gdt(const struct fm_call *c)
@@ -121,6 +126,11 @@ static enum cxlf_cci set_gdt(struct fm_call *c)
                 return CXLF_CCI_INVALID_INPUT;
             }
         }
+    }
+    if (c->fm->ops.gdt_set &&
+        !c->fm->ops.gdt_set(c->fm->opaque, c->component, get16(c->in),
+                            c->in[2], c->in[3], c->in + 8)) {
+        return CXLF_CCI_INVALID_INPUT;
     }
     memcpy(now, after, sizeof(after));
     return CXLF_CCI_SUCCESS;

@@ -135,6 +135,14 @@ static inline struct cxlf_fm_device *fm_device(struct cxlf_fm *fm,
     return &fm->dev[fm->component[component].index];
 }
 
+/* Whether @port of a switch is there, and its link up. */
+static inline bool fm_port_up(const struct cxlf_fm *fm, unsigned component,
+                              unsigned port)
+{
+    return fm->sw[fm->component[component].index].port[port].exists &&
+           (!fm->ops.port_up || fm->ops.port_up(fm->opaque, component, port));
+}
+
 static inline struct cxlf_fm_vcs *fm_vcs(struct fm_call *c, unsigned vcs)
 {
     struct cxlf_fm_switch *s = fm_switch(c->fm, c->component);

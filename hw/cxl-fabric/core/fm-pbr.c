@@ -34,6 +34,22 @@ static enum cxlf_cci identify_pbr_switch(struct fm_call *c)
     return CXLF_CCI_SUCCESS;
 }
 
+/* The port of an entry of the RGT: its primary one, else the first, if up. */
+static bool port_of_group(const struct cxlf_fm *fm, unsigned component,
+                          const uint8_t group[12], unsigned *port)
+{
+    unsigned highest = group[8] & 7;
+
+    *port = group[group[8] >> 3 & 7];
+    for (unsigned i = 0; !fm_port_up(fm, component, *port); i++) {
+        if (i > highest) {
+            return false;
+        }
+        *port = group[i];
+    }
+    return true;
+}
+
 /* The port towards a PID, by the first table; false: there is no way. */
 static bool port_to(const struct cxlf_fm *fm, unsigned component,
                     unsigned pid, unsigned *port)
@@ -48,14 +64,14 @@ static bool port_to(const struct cxlf_fm *fm, unsigned component,
     *port = entry[1];
     if ((entry[0] & 3) == ENTRY_RGT) {
         if (!s->rgts || entry[1] >= s->rgt_entries || !fm->ops.rgt_get ||
-            !fm->ops.rgt_get(fm->opaque, component, 0, entry[1], group)) {
+            !fm->ops.rgt_get(fm->opaque, component, 0, entry[1], group) ||
+            !port_of_group(fm, component, group, port)) {
             return false;
         }
-        *port = group[group[8] >> 3 & 7];
     } else if ((entry[0] & 3) != ENTRY_PORT) {
         return false;
     }
-    return s->port[*port].exists;
+    return fm_port_up(fm, component, *port);
 }
 
 /* The component with a PID, from switch to switch as their tables say. */
@@ -109,7 +125,8 @@ static enum cxlf_cci crawl_out(struct fm_call *c)
     if (type == 0) {
         const struct cxlf_fm_port *p = &this_switch(c)->port[target & 0xff];
 
-        if (target >= CXLF_FM_PORTS || !p->exists || !p->peer) {
+        if (target >= CXLF_FM_PORTS || !p->peer ||
+            !fm_port_up(c->fm, c->component, target)) {
             return CXLF_CCI_INVALID_INPUT;
         }
         component = p->peer - 1;
@@ -371,13 +388,9 @@ static enum cxlf_cci set_drt(struct fm_call *c)
             return CXLF_CCI_INVALID_INPUT;
         }
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (!c->fm->ops.drt_set(c->fm->opaque, c->component, c->in[0],
-                                start + i, c->in + 6 + 2 * i)) {
-            return CXLF_CCI_INTERNAL_ERROR;
-        }
-    }
-    return CXLF_CCI_SUCCESS;
+    return c->fm->ops.drt_set(c->fm->opaque, c->component, c->in[0], start,
+                              n, c->in + 6) ?
+           CXLF_CCI_SUCCESS : CXLF_CCI_INTERNAL_ERROR;
 }
 
 static enum cxlf_cci get_rgt(struct fm_call *c)
@@ -407,7 +420,7 @@ static bool group_ok(const struct cxlf_fm_switch *s, const uint8_t *e)
     unsigned highest = e[8] & 7, primary = e[8] >> 3 & 7, mode = e[9] & 7;
 
     if (e[8] >> 6 || e[9] >> 6 || e[10] || e[11] || primary > highest ||
-        (mode && !(s->modes >> (mode - 1) & 1))) {
+        !(s->modes >> mode & 1)) {
         return false;
     }
     for (unsigned i = 0; i <= highest; i++) {
@@ -431,13 +444,9 @@ static enum cxlf_cci set_rgt(struct fm_call *c)
             return CXLF_CCI_INVALID_INPUT;
         }
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (!c->fm->ops.rgt_set(c->fm->opaque, c->component, c->in[0],
-                                start + i, c->in + 6 + 12 * i)) {
-            return CXLF_CCI_INTERNAL_ERROR;
-        }
-    }
-    return CXLF_CCI_SUCCESS;
+    return c->fm->ops.rgt_set(c->fm->opaque, c->component, c->in[0], start,
+                              n, c->in + 6) ?
+           CXLF_CCI_SUCCESS : CXLF_CCI_INTERNAL_ERROR;
 }
 
 #define ROUTES (CXLF_CEL_CONFIG | CXLF_CEL_DATA)

@@ -83,6 +83,7 @@ static void put_port(struct fm_call *c, unsigned n,
                      const struct cxlf_fm_port *port)
 {
     enum { MODE_256B = 3, MODE_PBR = 5, CAN_256B = 1 << 2, CAN_PBR = 1 << 4 };
+    enum { DETECT = 0 };        /* LTSSM state */
     bool fabric = port->state == CXLF_FM_PORT_FABRIC;
     uint8_t lds, type = partner(c->fm, port, &lds);
 
@@ -98,7 +99,7 @@ static void put_port(struct fm_call *c, unsigned n,
     put8(c, port->link.speeds);
     put8(c, port->link.max_speed);
     put8(c, port->link.speed);
-    put8(c, port->link.ltssm);
+    put8(c, fm_port_up(c->fm, c->component, n) ? port->link.ltssm : DETECT);
     put8(c, 0);                 /* first negotiated lane */
     put16(c, port->link.flags);
     put8(c, lds);
