@@ -16,6 +16,8 @@ struct CXLFabricLane {
     const struct cxlf_graph *graph;
     struct cxlf_link_count *counts;
     struct cxlf_node host;
+    /* The generation in which this host has no decoder in the GDT. */
+    uint64_t no_gdt[CXLF_MAX_GFAMS];
     struct cxlf_route_cache cache;
     struct cxlf_route route[1 << CACHE_BITS];
 };
@@ -73,21 +75,35 @@ static struct cxlf_node home_of(CXLFabricLane *l, enum cxlf_kind kind,
     return (struct cxlf_node) { CXLF_NODE_LEAF, home.leaf };
 }
 
+static enum cxlf_route_result ask_device(CXLFabricLane *l, uint32_t gfam,
+                                         uint64_t dpa)
+{
+    const struct cxlf_router *r = l->cache.router;
+    uint32_t pid = cxlf_graph_pid(l->topology, l->graph, l->host);
+
+    if (!cxlf_may_access(r, gfam, pid, dpa)) {
+        return CXLF_ROUTE_NO_RIGHT;
+    }
+    return likely(l->no_gdt[gfam] == cxlf_routes_generation(r)) ?
+           CXLF_ROUTE_OK :
+           cxlf_gdt_leads(r, gfam, pid, dpa, &l->no_gdt[gfam]);
+}
+
 enum cxlf_route_result cxl_fabric_lane_ask(CXLFabricLane *l,
                                            enum cxlf_kind kind, uint32_t gfam,
                                            uint64_t dpa, uint16_t *where)
 {
     struct cxlf_node leg[4];
     const struct cxlf_route *r;
+    enum cxlf_route_result result;
 
     if (!l) {
         return CXLF_ROUTE_OK;
     }
-    if (!cxlf_may_access(l->cache.router, gfam,
-                         cxlf_graph_pid(l->topology, l->graph, l->host),
-                         dpa)) {
+    result = ask_device(l, gfam, dpa);
+    if (result != CXLF_ROUTE_OK) {
         *where = gfam;
-        return CXLF_ROUTE_NO_RIGHT;
+        return result;
     }
     leg[0] = leg[3] = l->host;
     leg[1] = home_of(l, kind, gfam, dpa);

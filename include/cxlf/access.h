@@ -66,6 +66,15 @@ static inline bool cxlf_may_access(const struct cxlf_router *r,
 }
 
 /*
+ * cxlf_gdt_leads: whether a decoder of @pid leads to @dpa of device @gfam,
+ * or @pid has none: OK, NO_RIGHT or BUSY.  In the latter case of OK *@none is
+ * the generation in which that is so, else 0.  Any thread; no locks; bounded.
+ */
+enum cxlf_route_result cxlf_gdt_leads(const struct cxlf_router *r,
+                                      uint32_t gfam, uint32_t pid,
+                                      uint64_t dpa, uint64_t *none);
+
+/*
  * cxlf_gdt_decode: where in device @gfam the @hpa of @pid is.  OK, NO_RIGHT
  * if not just one decoder has it or the SAT does not let it through, or BUSY.
  * Any thread; no locks; bounded.

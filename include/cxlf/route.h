@@ -250,6 +250,9 @@ struct cxlf_node cxlf_pid_get(const struct cxlf_router *r, uint32_t pid);
 uint32_t cxlf_link_get(const struct cxlf_router *r, uint32_t link);
 bool cxlf_switch_get(const struct cxlf_router *r, uint32_t s);
 
+/* cxlf_port_get: whether port @port of switch @s has a link that is up. */
+bool cxlf_port_get(const struct cxlf_router *r, uint32_t s, uint32_t port);
+
 static inline uint64_t cxlf_routes_generation(const struct cxlf_router *r)
 {
     return __atomic_load_n(&r->shared->generation, __ATOMIC_ACQUIRE);

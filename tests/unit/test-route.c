@@ -821,9 +821,12 @@ static void test_gdt(void)
         { .length = 2 * UNIT + 1 }, { .length = 4096, .coherent = 2 },
         { .hpa = UINT64_MAX, .length = 2 }
     };
-    uint64_t dpa = 0;
+    uint64_t dpa = 0, none;
 
     small();
+    /* Who has no decoder reaches what the SAT lets through. */
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, 0, &none), ==, CXLF_ROUTE_OK);
+    g_assert_cmpuint(none, ==, cxlf_routes_generation(&f.r));
     cxlf_routes_begin(&f.r);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_false(cxlf_gdt_set(&f.r, 0, 1, 0, &bad[i]));
@@ -834,7 +837,19 @@ static void test_gdt(void)
     g_assert_true(cxlf_gdt_set(&f.r, 0, 1, 3, &e));
     g_assert_cmpint(cxlf_gdt_decode(&f.r, 0, 1, 10 * UNIT, &dpa), ==,
                     CXLF_ROUTE_BUSY);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, UNIT, &none), ==,
+                    CXLF_ROUTE_BUSY);
     cxlf_routes_end(&f.r);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, UNIT, &none), ==,
+                    CXLF_ROUTE_OK);
+    g_assert_cmpuint(none, ==, 0);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, 2 * UNIT - 1, &none), ==,
+                    CXLF_ROUTE_OK);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, 2 * UNIT, &none), ==,
+                    CXLF_ROUTE_NO_RIGHT);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 1, UNIT - 1, &none), ==,
+                    CXLF_ROUTE_NO_RIGHT);
+    g_assert_cmpint(cxlf_gdt_leads(&f.r, 0, 0, 0, &none), ==, CXLF_ROUTE_OK);
     g_assert_cmpint(cxlf_gdt_decode(&f.r, 0, 1, 10 * UNIT + 5, &dpa), ==,
                     CXLF_ROUTE_OK);
     g_assert_cmphex(dpa, ==, UNIT + 5);

@@ -127,6 +127,34 @@ enum cxlf_route_result cxlf_gdt_decode(const struct cxlf_router *r,
     return CXLF_ROUTE_BUSY;
 }
 
+enum cxlf_route_result cxlf_gdt_leads(const struct cxlf_router *r,
+                                      uint32_t gfam, uint32_t pid,
+                                      uint64_t dpa, uint64_t *none)
+{
+    *none = 0;
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t generation = cxlf_routes_generation(r);
+        bool any = false, ok = false;
+
+        if (generation & 1) {
+            continue;
+        }
+        for (unsigned n = 0; n < CXLF_GDT_DECODERS; n++) {
+            struct cxlf_gdt_entry e = cxlf_gdt_get(r, gfam, pid, n);
+
+            any |= e.length != 0;
+            ok |= dpa >= e.dpa && dpa - e.dpa < e.length;
+        }
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&r->shared->generation, __ATOMIC_RELAXED) ==
+            generation) {
+            *none = any ? 0 : generation;
+            return ok || !any ? CXLF_ROUTE_OK : CXLF_ROUTE_NO_RIGHT;
+        }
+    }
+    return CXLF_ROUTE_BUSY;
+}
+
 static bool reset_device(struct cxlf_router *r, uint32_t gfam)
 {
     const struct cxlf_graph *g = r->graph;

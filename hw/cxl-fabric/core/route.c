@@ -94,6 +94,22 @@ bool cxlf_switch_get(const struct cxlf_router *r, uint32_t s)
            !__atomic_load_n(&r->tables[s].down, __ATOMIC_RELAXED);
 }
 
+bool cxlf_port_get(const struct cxlf_router *r, uint32_t s, uint32_t port)
+{
+    const struct cxlf_link *l;
+    uint32_t link, end;
+
+    if (s >= r->switches || port >= CXLF_MAX_PORTS ||
+        r->port_link[s][port] == CXLF_NO_LINK) {
+        return false;
+    }
+    link = r->port_link[s][port];
+    l = &r->graph->link[link];
+    end = !cxlf_is_switch(l->end[0]) ||
+          cxlf_switch_of(r->topology, l->end[0]) != s;
+    return cxlf_link_get(r, link) >> (port - r->link_port[link][end]) & 1;
+}
+
 /* A walk from switch to switch. */
 struct walk {
     const struct cxlf_router *r;
