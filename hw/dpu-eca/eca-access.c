@@ -19,6 +19,7 @@
 #include "exec/cpu-common.h"
 #include "hw/core/cpu.h"
 #include "system/tcg.h"
+#include "eca-events.h"
 #include "eca-fail.h"
 #include "eca-hot.h"
 #include "eca-internal.h"
@@ -113,7 +114,12 @@ static Attempt attempt_way(ECAState *s, enum cxlf_kind kind, uint32_t gfam,
         return GRANTED;
     }
     trace_eca_no_way(s->host, gfam, dpa, cxlf_route_name[result], where);
-    return result == CXLF_ROUTE_BUSY ? AGAIN : FAILED;
+    if (result == CXLF_ROUTE_BUSY) {
+        return AGAIN;
+    }
+    eca_event_no_way(s, gfam, dpa, kind == CXLF_LINE_UNIT ? CXLF_LINE :
+                     CXLF_PAGE, result, where);
+    return FAILED;
 }
 
 /*

@@ -91,6 +91,17 @@ void eca_event_add(ECAState *s, const ECAEvent *event)
     qemu_bh_schedule(e->bh);
 }
 
+void eca_event_no_way(ECAState *s, uint32_t gfam, uint64_t dpa,
+                      uint64_t length, enum cxlf_route_result result,
+                      uint16_t where)
+{
+    eca_event(s, &(ECAEvent) {
+        .kind = ECA_EVENT_NO_WAY, .host = ECA_EVENT_NONE, .gfam = gfam,
+        .count = 1, .dpa = QEMU_ALIGN_DOWN(dpa, length), .length = length,
+        .data = { result, where },
+    });
+}
+
 bool eca_event_has_room(ECAState *s)
 {
     QEMU_LOCK_GUARD(&s->events->lock);

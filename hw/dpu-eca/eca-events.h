@@ -10,6 +10,7 @@
 #ifndef HW_DPU_ECA_EVENTS_H
 #define HW_DPU_ECA_EVENTS_H
 
+#include "cxlf/route.h"
 #include "eca-internal.h"
 
 typedef enum ECAEventKind {
@@ -24,6 +25,7 @@ typedef enum ECAEventKind {
     ECA_EVENT_RECEIVED,
     ECA_EVENT_MESSAGE,
     ECA_EVENT_ANSWER,
+    ECA_EVENT_NO_WAY,
     ECA_EVENT_KINDS
 } ECAEventKind;
 
@@ -56,6 +58,14 @@ static inline void eca_event(ECAState *s, const ECAEvent *event)
         eca_event_add(s, event);
     }
 }
+
+/*
+ * eca_event_no_way: an access to @length bytes (a line or page) at @dpa fails
+ * by @result, not OK, at @where.  Any thread, as eca_event().
+ */
+void eca_event_no_way(ECAState *s, uint32_t gfam, uint64_t dpa,
+                      uint64_t length, enum cxlf_route_result result,
+                      uint16_t where);
 
 /* eca_event_has_room: whether another one would be kept.  Any thread. */
 bool eca_event_has_room(ECAState *s);

@@ -288,11 +288,14 @@ bool pager_soft_fault(ECAPager *p, uint32_t gfam, uint64_t dpa,
                       const ECAFault *f);
 
 /* eca-ways.c */
-/* Whether the switches let this host reach a page. */
+/*
+ * Whether the switches and the device let this host reach a page; @tell the
+ * guest if not, since an access fails by it.
+ */
 enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
-                                     uint64_t dpa);
+                                     uint64_t dpa, bool tell);
 /* False also while tables change: who asks for the page will wait. */
-bool pager_has_no_way(ECAPager *p, uint32_t gfam, uint64_t dpa);
+bool pager_has_no_way(ECAPager *p, uint32_t gfam, uint64_t dpa, bool tell);
 /* Links may have changed. */
 void pager_watch_ways(ECAPager *p);
 

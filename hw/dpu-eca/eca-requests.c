@@ -248,7 +248,9 @@ static void part_full(ECAPager *p, Request *r, Part *part)
  */
 static bool may_ask(ECAPager *p, Request *r, Part *part)
 {
-    switch (pager_ask_way(p, r->gfam, part->r.dpa)) {
+    bool fails = r->fault && part->r.dpa == r->needed;
+
+    switch (pager_ask_way(p, r->gfam, part->r.dpa, fails)) {
     case CXLF_ROUTE_OK:
         return true;
     case CXLF_ROUTE_BUSY:

@@ -152,7 +152,7 @@ bool pager_begin(ECAPager *p, ECAWantKind kind, uint32_t gfam, uint64_t dpa,
     Request *r;
 
     if (cxl_fabric_is_reserved(p->fabric, gfam, dpa) ||
-        pager_has_no_way(p, gfam, dpa)) {
+        pager_has_no_way(p, gfam, dpa, false)) {
         return false;
     }
     if (kind == ECA_WANT_LINES) {

@@ -8,12 +8,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "eca-events.h"
 #include "eca-pager-internal.h"
 #include "trace.h"
 
 /* Without a home where BULK is coherent by software. */
 enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
-                                     uint64_t dpa)
+                                     uint64_t dpa, bool tell)
 {
     bool soft = dpa >= p->directory->topology.gfam[gfam].hot &&
                 eca_soft_is_on(p->soft, gfam);
@@ -22,15 +23,19 @@ enum cxlf_route_result pager_ask_way(ECAPager *p, uint32_t gfam,
         cxl_fabric_lane_ask(p->lane, soft ? CXLF_UNITS : CXLF_PAGE_UNIT,
                             gfam, dpa, &where);
 
-    if (result != CXLF_ROUTE_OK) {
-        trace_eca_no_way(p->host, gfam, dpa, cxlf_route_name[result], where);
+    if (result == CXLF_ROUTE_OK) {
+        return result;
+    }
+    trace_eca_no_way(p->host, gfam, dpa, cxlf_route_name[result], where);
+    if (tell && result != CXLF_ROUTE_BUSY) {
+        eca_event_no_way(p->eca, gfam, dpa, CXLF_PAGE, result, where);
     }
     return result;
 }
 
-bool pager_has_no_way(ECAPager *p, uint32_t gfam, uint64_t dpa)
+bool pager_has_no_way(ECAPager *p, uint32_t gfam, uint64_t dpa, bool tell)
 {
-    enum cxlf_route_result result = pager_ask_way(p, gfam, dpa);
+    enum cxlf_route_result result = pager_ask_way(p, gfam, dpa, tell);
 
     return result != CXLF_ROUTE_OK && result != CXLF_ROUTE_BUSY;
 }
@@ -43,7 +48,7 @@ static void hide_pages(ECAPager *p, uint32_t gfam)
 
     while ((page = eca_pages_next(&d->pages, &dpa))) {
         if (page->held != CXLF_HELD_NOT && !page->sampled && !page->failed &&
-            pager_has_no_way(p, gfam, dpa)) {
+            pager_has_no_way(p, gfam, dpa, false)) {
             page->sampled = true;
             eca_uffd_zap(d->front + dpa, CXLF_PAGE);
             pager_ask_to_drop_code(p, gfam, dpa, CXLF_PAGE);

@@ -290,6 +290,7 @@ typedef enum EcaEventKind {
     ECA_EVENT_OF_RECEIVED,
     ECA_EVENT_OF_MESSAGE,
     ECA_EVENT_OF_ANSWER,
+    ECA_EVENT_OF_NO_WAY,
 } EcaEventKind;
 
 typedef struct EcaEvent {           /* as in docs/specs/dpu-eca.rst */

@@ -44,6 +44,7 @@ const char *eca_event_name(uint32_t kind)
         [ECA_EVENT_OF_RECEIVED] = "received",
         [ECA_EVENT_OF_MESSAGE] = "message",
         [ECA_EVENT_OF_ANSWER] = "answer",
+        [ECA_EVENT_OF_NO_WAY] = "no-way",
     };
 
     return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : NULL;
