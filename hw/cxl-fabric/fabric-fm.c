@@ -163,7 +163,7 @@ static void go_on(void *opaque)
     }
 }
 
-/* Functions for the core */
+/* Functions for the core; those of routing are in fabric-fm-routes.c. */
 
 static void erase(void *opaque, const struct cxlf_fm_memory *memory,
                   uint64_t token)
@@ -224,6 +224,13 @@ static const struct cxlf_fm_ops ops = {
     .unbind = cannot_plug,
     .erase = erase,
     .event = emit,
+    .drt_get = cxl_fabric_fm_drt_get,
+    .drt_set = cxl_fabric_fm_drt_set,
+    .rgt_get = cxl_fabric_fm_rgt_get,
+    .rgt_set = cxl_fabric_fm_rgt_set,
+    .port_up = cxl_fabric_fm_port_up,
+    .sat_set = cxl_fabric_fm_sat_set,
+    .gdt_set = cxl_fabric_fm_gdt_set,
 };
 
 /* Building it from the topology */
@@ -247,7 +254,8 @@ static bool add_components(CXLFabricFm *fm)
     bool ok = true;
 
     for (unsigned i = 0; i < fm->switches; i++) {
-        ok &= cxlf_fm_add_switch(core, serial | i, 0, 0, 0) >= 0;
+        ok &= cxlf_fm_add_switch(core, serial | i, 1, 1,
+                                 CXLF_RGT_ENTRIES) >= 0;
     }
     for (uint32_t i = 0; i < t->gfams; i++) {
         uint64_t memory = t->gfam[i].hot + t->gfam[i].bulk;
@@ -385,7 +393,9 @@ void cxl_fabric_create_fm(CXLFabric *f)
     if (!build(fm)) {
         fm->why = "its topology is beyond the bounds";
         g_clear_pointer(&fm->core, g_free);
+        return;
     }
+    cxl_fabric_fm_adopt_routes(fm);
 }
 
 void cxl_fabric_drop_fm(CXLFabric *f)
@@ -396,6 +406,7 @@ void cxl_fabric_drop_fm(CXLFabric *f)
     if (!fm) {
         return;
     }
+    cxl_fabric_fm_drop_routes(fm);
     while ((e = QTAILQ_FIRST(&fm->erases))) {
         QTAILQ_REMOVE(&fm->erases, e, next);
         g_free(e);

@@ -463,11 +463,13 @@ REAL = (
     ("lds 1", _columns("ld memory"), [(ld, 256 << 20) for ld in range(16)]),
     ("qos 1", lambda one: one["severe-percentage"], 0),
     ("pbr 0", lambda one: (one["pid"], one["primary"], one["drts"]),
-     (5, None, 0)),
+     (5, None, 1)),
+    ("drt 0 0 2 4", _columns("entry type target"),
+     [(2, "port", 4), (3, "port", 5), (4, "port", 0), (5, "invalid", 0)]),
     ("raw 1 0x5400", lambda one: one["payload"], "0000000001000000100000"),
 )
 REFUSED = (
-    ("drt 0 0 0", "Get DRT: Unsupported"),
+    ("drt 0 1 0", "Get DRT: Invalid Input"),
     ("lds 0", "Get LD Allocations: Unsupported"),
     ("unbind 0 0 1", "Unbind vPPB: Invalid Input"),
     # Until devices can be plugged in; the second time the LD is erased first.

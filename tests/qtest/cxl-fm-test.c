@@ -226,7 +226,7 @@ static void test_malformed(void)
     expect(qts, LEAF0, 0x0001, "00*4096", INVALID_LENGTH, "");
     expect(qts, LEAF0, 0xffff, "", UNSUPPORTED, "");
     expect(qts, LEAF0, 0x5400, "", UNSUPPORTED, "");    /* of an MLD */
-    expect(qts, LEAF0, 0x5708, "00*6", UNSUPPORTED, "");    /* no tables */
+    expect(qts, LEAF0, 0x5708, "00*6", INVALID_INPUT, "");  /* no entries */
     expect(qts, MLD, 0x5100, "", UNSUPPORTED, "");      /* of a switch */
     expect(qts, LEAF0, 0x0001, "00", INVALID_LENGTH, "");
     expect(qts, LEAF0, 0x5101, "", INVALID_LENGTH, "");
@@ -307,7 +307,7 @@ static void test_identify(void)
     expect(qts, LEAF1, 0x0700, "", SUCCESS, "0600 ff0f 00*16 ff0f 00*16");
     expect(qts, GFD, 0x0700, "", SUCCESS, "0300 ff0f 00*16 ff0f 00*16");
     expect(qts, MLD, 0x5400, "", SUCCESS, "00000020 00*4 0200 00");
-    expect(qts, LEAF0, 0x5700, "", SUCCESS, "00*8 00 00 00 01");
+    expect(qts, LEAF0, 0x5700, "", SUCCESS, "00*8 01 01 00 47");
     qtest_quit(qts);
 }
 

@@ -8,12 +8,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qobject/qlist.h"
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
-#include "cxlf-eca.h"
 #include "cxlf/route.h"
 #include "cxlf/topology-fdt.h"
+#include "cxlf-route.h"
 
 /* Links, in the order of docs/routing.md. */
 enum {
@@ -54,18 +53,8 @@ static char *write_topology(const struct cxlf_topology *t)
 static CxlfFabric *start_graph(int hosts)
 {
     struct cxlf_topology t = topology();
-    CxlfFabric *f = g_new0(CxlfFabric, 1);
-    g_autofree char *file = write_topology(&t);
-    g_autofree char *option = g_strdup_printf(",topology=%s", file);
 
-    f->path = cxlf_socket_path();
-    f->owner = cxlf_owner_start(f->path, option);
-    f->hosts = hosts;
-    for (int i = 0; i < hosts; i++) {
-        cxlf_fabric_host(f, i, CXLF_NEVER_MAPPED);
-    }
-    unlink(file);
-    return f;
+    return cxlf_fabric_of(&t, &graph, hosts, CXLF_NEVER_MAPPED);
 }
 
 /* The fabric above; the link of host 0 is a bundle of two. */
@@ -78,38 +67,9 @@ static CxlfFabric *start(int hosts)
     return start_graph(hosts);
 }
 
-static QList *query(QTestState *qts)
-{
-    QDict *r = qtest_qmp(qts, "{ 'execute': 'x-query-cxl-fabric-links' }");
-    QList *list = qdict_get_qlist(r, "return");
-
-    g_assert_nonnull(list);
-    qobject_ref(list);
-    qobject_unref(r);
-    return list;
-}
-
-static QDict *nth(QList *list, unsigned n)
-{
-    const QListEntry *e = qlist_first(list);
-
-    while (n--) {
-        e = qlist_next(e);
-    }
-    return qobject_to(QDict, qlist_entry_obj(e));
-}
-
 static void set_link(CxlfFabric *f, int link, int port, bool up)
 {
-    QDict *r = port < 0 ?
-        qtest_qmp(f->owner, "{ 'execute': 'x-cxl-fabric-set-link',"
-                  "'arguments': { 'link': %d, 'up': %i } }", link, up) :
-        qtest_qmp(f->owner, "{ 'execute': 'x-cxl-fabric-set-link',"
-                  "'arguments': { 'link': %d, 'port': %d, 'up': %i } }",
-                  link, port, up);
-
-    g_assert_true(qdict_haskey(r, "return"));
-    qobject_unref(r);
+    cxlf_set_link(f->owner, link, port, up);
 }
 
 static void set_error(QTestState *qts, int link, int port, const char *text)
@@ -128,11 +88,11 @@ static void set_error(QTestState *qts, int link, int port, const char *text)
 /* Which ports of a link are up, a bit for each. */
 static unsigned ports_up(QTestState *qts, int link)
 {
-    QList *list = query(qts);
+    QList *list = cxlf_links(qts);
     const QListEntry *e;
     unsigned up = 0;
 
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(nth(list, link), "up"), e) {
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(cxlf_nth(list, link), "up"), e) {
         up |= 1u << qnum_get_uint(qobject_to(QNum, qlist_entry_obj(e)));
     }
     qobject_unref(list);
@@ -144,11 +104,11 @@ static unsigned ports_up(QTestState *qts, int link)
 static void test_links(void)
 {
     CxlfFabric *f = start(1);
-    QList *list = query(f->owner);
+    QList *list = cxlf_links(f->owner);
 
     g_assert_cmpuint(qlist_size(list), ==, LINKS);
     for (int i = 0; i < LINKS; i++) {
-        QDict *link = nth(list, i);
+        QDict *link = cxlf_nth(list, i);
         QList *end = qdict_get_qlist(link, "ends");
         const QListEntry *first = qlist_first(end);
 
@@ -188,14 +148,14 @@ typedef struct Traffic {
 
 static Traffic traffic(QTestState *qts)
 {
-    QList *list = query(qts);
+    QList *list = cxlf_links(qts);
     Traffic t;
 
     for (int i = 0; i < LINKS; i++) {
-        QList *ways = qdict_get_qlist(nth(list, i), "counters");
+        QList *ways = qdict_get_qlist(cxlf_nth(list, i), "counters");
 
         for (int way = 0; way < WAYS; way++) {
-            QDict *c = nth(ways, way);
+            QDict *c = cxlf_nth(ways, way);
             uint64_t bytes = 0;
 
             for (int kind = 0; kind < CXLF_FLOW_KINDS; kind++) {
@@ -341,50 +301,31 @@ static void test_pages(void)
 
 /* Links that fail */
 
-static void can(CxlfFabric *f, int host, uint64_t dpa)
-{
-    uint64_t value = g_test_rand_int();
-
-    cxlf_store(&f->r[host], dpa, value, 8);
-    g_assert_cmphex(cxlf_load(&f->r[host], dpa, 8), ==, value);
-}
-
-/* Both refused, and the store dropped: the other host sees nothing of it. */
-static void cannot(CxlfFabric *f, int host, uint64_t dpa)
-{
-    CxlfCounters before = cxlf_counters(f->owner, host), delta;
-
-    cxlf_store(&f->r[host], dpa, 0x0bad, 8);
-    g_assert_cmphex(cxlf_load(&f->r[host], dpa, 8), ==, UINT64_MAX);
-    delta = cxlf_minus(cxlf_counters(f->owner, host), before);
-    cxlf_assert_delta(delta, CXLF_REFUSAL, 2, CXLF_COUNTERS);
-}
-
 static void test_host_link(void)
 {
     CxlfFabric *f = start(2);
 
     for (uint64_t dpa = 0; dpa <= CXLF_PAGE; dpa += CXLF_PAGE) {
-        can(f, 0, dpa);
-        can(f, 1, dpa);
-        can(f, 0, dpa + CXLF_LINE);
+        cxlf_can(f, 0, dpa);
+        cxlf_can(f, 1, dpa);
+        cxlf_can(f, 0, dpa + CXLF_LINE);
         /* One port of two is enough. */
         set_link(f, HOST0, 0, false);
-        can(f, 0, dpa + CXLF_LINE);
+        cxlf_can(f, 0, dpa + CXLF_LINE);
         set_link(f, HOST0, 1, false);
-        cannot(f, 0, dpa);
-        cannot(f, 0, dpa + CXLF_LINE);  /* though it holds the line */
+        cxlf_cannot(f, 0, dpa);
+        cxlf_cannot(f, 0, dpa + CXLF_LINE);  /* though it holds the line */
         g_assert_cmphex(cxlf_load(&f->r[1], dpa, 8), !=, 0x0bad);
-        can(f, 1, dpa);
+        cxlf_can(f, 1, dpa);
         set_link(f, HOST0, -1, true);
-        can(f, 0, dpa);
+        cxlf_can(f, 0, dpa);
     }
     set_link(f, GFAM0, -1, false);
-    cannot(f, 0, 0);
-    cannot(f, 1, 0);
+    cxlf_cannot(f, 0, 0);
+    cxlf_cannot(f, 1, 0);
     set_link(f, GFAM0, -1, true);
-    can(f, 0, 0);
-    can(f, 1, 0);
+    cxlf_can(f, 0, 0);
+    cxlf_can(f, 1, 0);
     cxlf_fabric_stop(f);
 }
 
@@ -394,13 +335,13 @@ static void test_switch_link(void)
     CxlfFabric *f = start(2);
     Traffic last, t;
 
-    can(f, 0, 0);
+    cxlf_can(f, 0, 0);
     for (int down = 0; down < 2; down++) {
         set_link(f, L0S0 + down, -1, false);
         last = traffic(f->owner);
         for (int i = 1; i < CXLF_LINES_PER_PAGE; i++) {
-            can(f, 0, i * CXLF_LINE);
-            can(f, 1, i * CXLF_LINE);
+            cxlf_can(f, 0, i * CXLF_LINE);
+            cxlf_can(f, 1, i * CXLF_LINE);
         }
         t = since(f, &last);
         for (int way = 0; way < WAYS; way++) {
@@ -414,24 +355,14 @@ static void test_switch_link(void)
     }
     set_link(f, L0S0, -1, false);
     set_link(f, L1S1, -1, false);       /* each spine lacks another leaf */
-    cannot(f, 0, 0);
-    cannot(f, 0, CXLF_PAGE);
-    can(f, 1, CXLF_PAGE);
-    cannot(f, 1, 0);                    /* its home is leaf 0 */
+    cxlf_cannot(f, 0, 0);
+    cxlf_cannot(f, 0, CXLF_PAGE);
+    cxlf_can(f, 1, CXLF_PAGE);
+    cxlf_cannot(f, 1, 0);                    /* its home is leaf 0 */
     set_link(f, L1S1, -1, true);
-    can(f, 0, 0);
-    can(f, 1, 0);
+    cxlf_can(f, 0, 0);
+    cxlf_can(f, 1, 0);
     cxlf_fabric_stop(f);
-}
-
-/* Some time after a link's change, what is mapped obeys it. */
-static void wait_for(const CxlfRegion *r, uint64_t dpa, uint64_t value)
-{
-    gint64 deadline = cxlf_deadline();
-
-    while (cxlf_load(r, dpa, 8) != value) {
-        cxlf_pause(deadline, "a page");
-    }
 }
 
 /* BULK: pages that host 0 had mapped, and that nobody had. */
@@ -444,8 +375,8 @@ static void test_mapped(void)
     cxlf_store(&f->r[0], bulk + CXLF_PAGE, 42, 8);
     g_assert_cmpuint(cxlf_load(&f->r[1], bulk, 8), ==, 41);     /* shared */
     set_link(f, HOST0, -1, false);
-    wait_for(&f->r[0], bulk, UINT64_MAX);
-    wait_for(&f->r[0], bulk + CXLF_PAGE, UINT64_MAX);
+    cxlf_wait_load(&f->r[0], bulk, UINT64_MAX);
+    cxlf_wait_load(&f->r[0], bulk + CXLF_PAGE, UINT64_MAX);
     g_assert_cmphex(cxlf_load(&f->r[0], other, 8), ==, UINT64_MAX);
     g_assert_cmpuint(cxlf_counters(f->owner, 0).n[CXLF_REFUSAL], >=, 3);
     /* The other host takes what it wants. */
@@ -453,9 +384,9 @@ static void test_mapped(void)
     cxlf_store(&f->r[1], bulk + CXLF_PAGE, 43, 8);
     cxlf_store(&f->r[1], other, 44, 8);
     set_link(f, HOST0, -1, true);
-    wait_for(&f->r[0], bulk, 41);
-    wait_for(&f->r[0], bulk + CXLF_PAGE, 43);
-    wait_for(&f->r[0], other, 44);
+    cxlf_wait_load(&f->r[0], bulk, 41);
+    cxlf_wait_load(&f->r[0], bulk + CXLF_PAGE, 43);
+    cxlf_wait_load(&f->r[0], other, 44);
     cxlf_store(&f->r[0], bulk, 45, 8);
     g_assert_cmpuint(cxlf_load(&f->r[1], bulk, 8), ==, 45);
     cxlf_fabric_stop(f);
@@ -471,7 +402,7 @@ static void test_copies(void)
     g_assert_cmphex(cxlf_load(&f->r[0], CLASS_SIZE, 8), ==, UINT64_MAX);
     g_assert_cmpuint(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, 0);
     set_link(f, HOST0, -1, true);
-    wait_for(&f->r[0], CLASS_SIZE, 0);
+    cxlf_wait_load(&f->r[0], CLASS_SIZE, 0);
     cxlf_fabric_stop(f);
 }
 
@@ -486,54 +417,42 @@ static void test_logical_devices(void)
     graph.bound[0][0] = 1;
     graph.bound[0][1] = 0;
     f = start_graph(2);
-    can(f, 1, 0);
-    cannot(f, 0, 0);
-    can(f, 0, CLASS_SIZE);
+    cxlf_can(f, 1, 0);
+    cxlf_cannot(f, 0, 0);
+    cxlf_can(f, 0, CLASS_SIZE);
     g_assert_cmphex(cxlf_load(&f->r[1], CLASS_SIZE, 8), ==, UINT64_MAX);
     cxlf_fabric_stop(f);
 }
 
 /* Event 7 of docs/specs/dpu-eca.rst */
-#define RING    0x1000000
 #define KIND    7
 
-/* The nth event of a ring of 8 tells of @link. */
-static void expect_event(CxlfHost *h, int n, uint32_t link, uint32_t before,
+static void expect_event(CxlfEvents *e, uint32_t link, uint32_t before,
                          uint32_t after)
 {
-    gint64 deadline = cxlf_deadline();
-    uint64_t at = RING + n * 64;
+    CxlfEvent event = cxlf_events_next(e, KIND);
 
-    while (qtest_readw(h->qts, at + 2) != 1) {
-        cxlf_pause(deadline, "an event");
-    }
-    g_assert_cmpuint(qtest_readw(h->qts, at), ==, KIND);
-    g_assert_cmpuint(qtest_readl(h->qts, at + 0x28), ==, link);
-    g_assert_cmphex(qtest_readl(h->qts, at + 0x2c), ==, before);
-    g_assert_cmphex(qtest_readl(h->qts, at + 0x30), ==, after);
+    g_assert_cmpuint(event.data[0], ==, link);
+    g_assert_cmphex(event.data[1], ==, before);
+    g_assert_cmphex(event.data[2], ==, after);
 }
 
 static void test_event(void)
 {
     CxlfFabric *f = start(2);
+    CxlfEvents e[2];
 
     for (int i = 0; i < 2; i++) {
-        CxlfHost *h = f->h[i];
-
-        qtest_memset(h->qts, RING, 0, 8 * 64);
-        qtest_writeq(h->qts, h->eca + 0x1100, RING);
-        qtest_writel(h->qts, h->eca + 0x1108, 8);
-        qtest_writel(h->qts, h->eca + 0x1114, 1u << KIND);
-        qtest_writel(h->qts, h->eca + 0x110c, 1);
+        e[i] = cxlf_events_on(f->h[i], 1u << KIND);
     }
     set_link(f, HOST0, 1, false);
-    expect_event(f->h[0], 0, HOST0, 3, 1);
+    expect_event(&e[0], HOST0, 3, 1);
     set_link(f, HOST0, 1, true);
-    expect_event(f->h[0], 1, HOST0, 1, 3);
+    expect_event(&e[0], HOST0, 1, 3);
     /* Host 1 hears of the spines', and has heard of nothing before. */
     set_link(f, L0S1, -1, false);
-    expect_event(f->h[0], 2, L0S1, 1, 0);
-    expect_event(f->h[1], 0, L0S1, 1, 0);
+    expect_event(&e[0], L0S1, 1, 0);
+    expect_event(&e[1], L0S1, 1, 0);
     cxlf_fabric_stop(f);
 }
 

@@ -72,7 +72,7 @@ void cxlf_store(const CxlfRegion *r, uint64_t dpa, uint64_t value,
                 unsigned size);
 
 /* An owner without a guest, and hosts with a whole region each. */
-#define CXLF_HOSTS  3
+#define CXLF_HOSTS  8
 typedef struct CxlfFabric {
     char *path;
     QTestState *owner;
