@@ -41,11 +41,17 @@ LINK_RATES = {
     "received": ("bisnp-received",),
     "messages": ("message",),
 }
+# Of one direction of a link of the fabric.
+WIRE_RATES = {
+    "bytes": ("req", "rwd", "ndr", "drs", "bisnp", "birsp"),
+    "busy-ns": ("busy-ns",),
+}
 # {key: column by which hosts and links are sorted}; the number comes first.
 KEYS = {"n": "number", "h": "hits", "m": "misses", "s": "snoops",
         "f": "faults", "r": "revoked"}
-# A command that an older emulator has not.
+# A command that an older emulator has not, or that finds nothing to tell of.
 UNKNOWN = "has not been found"
+NO_ROUTING = "has no routing"
 
 
 class Sample:
@@ -55,6 +61,7 @@ class Sample:
         self.time = time.monotonic()
         self.fabric = None
         self.leaves = None          # None: the emulator cannot tell
+        self.wires = None           # links between components; the same
         self.hot = {}               # {host: what it says}, of those that do
         self.errors = []
 
@@ -76,7 +83,7 @@ class Watcher:
             return qmp.call(self.one.place(name + ".qmp"), command, PATIENCE,
                             **arguments)
         except ui.UserError as error:
-            if UNKNOWN not in str(error):
+            if UNKNOWN not in str(error) and NO_ROUTING not in str(error):
                 raise
             self.unknown.add(command)
             return None
@@ -108,6 +115,7 @@ class Watcher:
             raise ui.UserError("the owner has no fabric")
         sample.fabric = found[0]
         sample.leaves = self._ask("owner", "x-query-cxl-fabric-leaves")
+        sample.wires = self._ask("owner", "x-query-cxl-fabric-links")
         for host in range(self.state["hosts"]):
             if self.one.alive(f"host{host}"):
                 self._ask_host(sample, host)
@@ -141,6 +149,16 @@ def _leaf_counters(sample):
 def _link_counters(sample):
     return {(leaf["leaf"], link["host"]): link["counters"]
             for leaf in sample.leaves or () for link in leaf["links"]}
+
+
+def _wires(before, after, seconds):
+    old = {wire["link"]: wire["counters"] for wire in before.wires or ()}
+    return [{"link": wire["link"], "ends": wire["ends"],
+             "ports": wire["ports"], "up": len(wire["up"]),
+             "rates": [rates(WIRE_RATES, then, now, seconds)
+                       for then, now in zip(old.get(wire["link"], ({}, {})),
+                                            wire["counters"])]}
+            for wire in after.wires or ()]
 
 
 def _hot(sample, sizes):
@@ -195,8 +213,9 @@ def describe(name, state, before, after):
             "state": after.fabric["state"], "epoch": after.fabric["epoch"],
             "poisoned": after.fabric.get("poisoned", 0),
             "bulk-mode": after.fabric["bulk-mode"], "hosts": hosts,
-            "leaves": leaves, "links": links, "hot-lines": lines,
-            "hot-pages": whole, "errors": after.errors,
+            "leaves": leaves, "links": links,
+            "fabric-links": _wires(before, after, seconds),
+            "hot-lines": lines, "hot-pages": whole, "errors": after.errors,
             "has": {"leaves": after.leaves is not None,
                     "hot": bool(after.hot)}}
 
@@ -226,6 +245,18 @@ def _use(leaf, what, capacity):
     if what not in leaf:
         return "-"
     return f"{leaf[what]}/{leaf[capacity]}"
+
+
+def _wire_rows(wires):
+    rows = [["fabric link", "from", "to", "up", "bytes", "back", "busy",
+             "back"]]
+    for wire in wires:
+        rows.append([wire["link"], *wire["ends"],
+                     f"{wire['up']}/{wire['ports']}",
+                     *(number(way["bytes"]) for way in wire["rates"]),
+                     *(f"{way['busy-ns'] / 1e7:.1f}%"
+                       for way in wire["rates"])])
+    return rows
 
 
 def _hot_rows(title, units):
@@ -265,6 +296,8 @@ def screen(found, sort="number"):
             rows.append([f"host{link['host']}-leaf{link['leaf']}",
                          *_rate_cells(link, LINK_RATES)])
         text += ["", *ui.table(rows).split("\n")]
+    if found["fabric-links"]:
+        text += ["", *ui.table(_wire_rows(found["fabric-links"])).split("\n")]
     for title, units in (("line", found["hot-lines"]),
                          ("page", found["hot-pages"])):
         if units:

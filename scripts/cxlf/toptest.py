@@ -31,6 +31,11 @@ def _samples():
         "counters": _counters(read_hit=0),
         "links": [{"host": host, "counters": _counters(bisnp_sent=0)}
                   for host in range(2)]} for leaf in range(2)]
+    none = dict.fromkeys(top.WIRE_RATES["bytes"] + ("busy-ns",), 0)
+    before.wires = [
+        {"link": link, "ends": ["leaf@0", f"spine@{link}"], "ports": 2,
+         "up": [0, 1], "counters": [dict(none), dict(none)]}
+        for link in range(2)]
     after = copy.deepcopy(before)
     after.time = before.time + 2
     fabric = after.fabric
@@ -44,6 +49,9 @@ def _samples():
     after.leaves[1]["lines"] = 17
     after.leaves[1]["counters"].update(_counters(read_hit=2000, victim=12))
     after.leaves[1]["links"][0]["counters"].update(_counters(bisnp_sent=40))
+    after.wires[1]["up"] = [1]
+    after.wires[1]["counters"][1].update(
+        {"req": 1000, "drs": 3000, "busy-ns": 50000000})
     after.hot = {0: {"host": 0, "microseconds": 2000000, "missed": 0,
                      "units": [{"gfam": 0, "dpa": 0x1040, "count": 100},
                                {"gfam": 0, "dpa": BULK, "count": 60}]},
@@ -69,6 +77,10 @@ def rates():
             ("victims", found["leaves"][1]["rates"]["victims"], 6),
             ("links", len(found["links"]), 4),
             ("sent", found["links"][2]["rates"]["sent"], 20),
+            ("links of the fabric", found["fabric-links"][1], {
+                "link": 1, "ends": ["leaf@0", "spine@1"], "ports": 2,
+                "up": 1, "rates": [{"bytes": 0, "busy-ns": 0},
+                                   {"bytes": 2000, "busy-ns": 25000000}]}),
             ("the hottest line", found["hot-lines"][0], {
                 "gfam": 0, "dpa": 0x1040, "region": "HOT", "rate": 60.0,
                 "hosts": {0: 50.0, 1: 10.0}}),
@@ -80,7 +92,7 @@ def rates():
             wrong.append(f"{what}: {have}, not {want}")
     # An older emulator tells less; a host under a new number counts anew.
     before, after = _samples()
-    before.leaves = after.leaves = None
+    before.leaves = after.leaves = before.wires = after.wires = None
     after.hot = {}
     after.fabric["hosts"][0]["counters"] = _counters(read_hit=1)
     found = top.describe("t", STATE, before, after)
@@ -90,7 +102,7 @@ def rates():
              found["leaves"][1]["rates"]["accesses"], 1000),
             ("refusals of shards", found["leaves"][1]["rates"]["refused"],
              3),
-            ("no links", found["links"], []),
+            ("no links", found["links"] + found["fabric-links"], []),
             ("nothing hot", found["hot-lines"] + found["hot-pages"], [])):
         if have != want:
             wrong.append(f"{what}: {have}, not {want}")
@@ -105,6 +117,8 @@ def screens():
     text = "\n".join(top.screen(found))
     for words in (("0", "up", "100", "1.0k"), ("1", "recovering", "1.5M"),
                   ("17/1024", "1/512", "1.0k"), ("host0-leaf1", "20"),
+                  ("0", "leaf@0", "spine@0", "2/2", "0", "0.0%"),
+                  ("1", "leaf@0", "spine@1", "1/2", "2.0k", "2.5%"),
                   ("gfam0:0x1040", "HOT", "60", "0:50", "1:10"),
                   ("gfam0:0x10000000", "BULK", "30")):
         if not any(all(word in line.split() for word in words)
@@ -168,6 +182,7 @@ def held_hosts():
               for name in set(one.asked)}
     want = {("owner.qmp", "x-query-cxl-fabric"): top.ROUNDS_OUT + 2,
             ("owner.qmp", "x-query-cxl-fabric-leaves"): 1,
+            ("owner.qmp", "x-query-cxl-fabric-links"): 1,
             ("host0.qmp", "x-query-cxl-fabric-hot"): 2,
             ("host1.qmp", "x-query-cxl-fabric-hot"): 2}
     if counts != want:
