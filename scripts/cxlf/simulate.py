@@ -10,9 +10,10 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 
-from . import build, cli, qemu, simplot, ui
+from . import build, cli, qemu, simplot, topology, ui
 
 PROGRAM = os.path.join("tests", "sim", "cxlf-sim")
 MUTATIONS = os.path.join(qemu.TOP, "tests", "sim", "mutations.txt")
@@ -221,8 +222,56 @@ def stage(tally):
     program()
     check_determinism(report)
     check_options(report)
+    check_topologies(report)
     check_seeds(report, SHORT)
     check_mutations(report)
+
+
+# Topologies
+
+def blob_of(source):
+    """A topology's source as a blob, which stays there to run it again."""
+    place = os.path.join(build.BUILD, "topologies")
+    os.makedirs(place, exist_ok=True)
+    name = os.path.splitext(os.path.basename(source))[0]
+    blob = os.path.join(place, name + ".dtb")
+    topology.compiled(source, blob)
+    return blob
+
+
+def check_topologies(report):
+    """Runs and crawls on the links of topology files."""
+    wrong = []
+    # {source: PIDs, switches, devices, hosts}
+    for name, found in (("leaf-spine", (12, 6, 2, 4)),
+                        ("pooled", (6, 1, 1, 4)),
+                        ("large", (560, 40, 8, 512))):
+        blob = blob_of(os.path.join(topology.FOLDER, name + ".dts"))
+        status, out, err = run(["--topology", blob, "--crawl"])
+        says = "crawled {} PIDs, of {} switches, {} devices and {} hosts" \
+            .format(*found)
+        if status or says not in out:
+            wrong.append(f"{name}: {out}{err} is not '{says}'")
+        done = report_of(["--topology", blob, "--ops", "20000",
+                          "--partition", "10", "--crash-hosts", "2"])
+        links = [done["host-links"]]
+        if found[1] > 1:            # some between switches
+            links.append(done["leaf-links"])
+        if done["broken"] or not all(link["messages"] for link in links):
+            wrong.append(f"{name}: broken {done['broken']}, links {links}")
+        status, _, err = run(["--topology", blob, "--hosts", "9"])
+        if not status or "--hosts and --topology exclude" not in err:
+            wrong.append(f"{name} and --hosts: {err}")
+    # As many PIDs as there can be, and one more.
+    most = ("--crawl", "--leaves", "64", "--spines", "16", "--gfams", "5")
+    status, out, err = run([*most, "--hosts", "4010"])
+    if status or "crawled 4095 PIDs" not in out:
+        wrong.append(f"4,095 PIDs: {out}{err}")
+    status, _, err = run([*most, "--hosts", "4011"])
+    if not status or "more components than 4,095 PIDs" not in err:
+        wrong.append(f"4,096 PIDs: {err}")
+    report("simulator, topologies", not wrong, "; ".join(wrong),
+           "3 files and 4,095 PIDs")
 
 
 # The command
@@ -242,6 +291,12 @@ def _parser():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1,
                         metavar="N", help="runs at a time (default: one for "
                         "each processor)")
+    parser.add_argument("--topology", metavar="FILE",
+                        help="a topology's source or blob: hosts, switches, "
+                        "links, routes and directory are as it says")
+    parser.add_argument("--crawl", action="store_true",
+                        help="find all PIDs by a Fabric Manager's commands, "
+                        "and print how long that took; no accesses")
     parser.add_argument("--large", action="store_true",
                         help="4,095 hosts and 64 leaves, with faults; other "
                         "options change what they name")
@@ -314,6 +369,18 @@ def main():
         program()
         print(run(["--help"])[1], end="")
         return 0
+    if args.topology:
+        for name in ("seeds", "sweep", "large"):
+            if getattr(args, name):
+                raise ui.UserError(f"--{name} and --topology exclude each "
+                                   "other")
+        rest += ["--topology", blob_of(args.topology)]
+    if args.crawl:
+        program()
+        status, out, err = run([*rest, "--crawl"])
+        print(out, end="")
+        print(err, end="", file=sys.stderr)
+        return status
     if args.seeds:
         program()
         return _seeds(args, rest)

@@ -98,6 +98,7 @@ int main(int argc, char **argv)
 {
     Options o;
     int status = options_parse(&o, argc, argv);
+    const char *why;
     bool ok;
 
     if (status >= 0) {
@@ -108,6 +109,22 @@ int main(int argc, char **argv)
                 "EVENT,FIELD,VALUE, all of them names, for instance "
                 "S,stranger,Own,without,inv\n", o.mutation);
         return 2;
+    }
+    if (o.topology && options_shape()) {
+        fprintf(stderr, "cxlf-sim: --%s and --topology exclude each other\n",
+                options_shape());
+        return 2;
+    }
+    if (o.topology && !ways_read(&o, &why)) {
+        fprintf(stderr, "cxlf-sim: --topology %s: %s\n", o.topology, why);
+        return 2;
+    }
+    if (o.crawl) {
+        ok = ways_crawl(&o, &why);
+        if (!ok) {
+            fprintf(stderr, "cxlf-sim: --crawl: %s\n", why);
+        }
+        return ok ? 0 : 1;
     }
     if (o.seeds_count) {
         ok = run_seeds(&o);

@@ -3,7 +3,8 @@
  *
  * A host has a link to its leaf, a leaf one or more to each spine.  A
  * message to another leaf takes the spine whose links are free first.  A
- * link is busy for the time that its bytes take at 64 GB/s.
+ * link is busy for the time that its bytes take at 64 GB/s.  Of a topology's
+ * file ways.c has the links.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,46 +14,55 @@
 
 #define PS_PER_BYTE 16
 
-bool network_init(Sim *s)
+bool network_init(Sim *s, const char **why)
 {
+    s->home_busy = calloc(s->o.leaves * s->o.shards, sizeof(uint64_t));
+    if (s->o.topology) {
+        return s->home_busy && ways_init(s, why);
+    }
     s->host_link = calloc(s->o.hosts, sizeof(Link));
     s->leaf_link = calloc(s->o.leaves * s->o.spines * s->o.paths,
                           sizeof(Link));
-    s->home_busy = calloc(s->o.leaves * s->o.shards, sizeof(uint64_t));
     return s->host_link && s->leaf_link && s->home_busy;
 }
 
 uint64_t network_links(const Sim *s)
 {
-    return s->o.hosts + s->o.leaves * s->o.spines * s->o.paths;
+    return s->o.topology ? ways_links() :
+           s->o.hosts + s->o.leaves * s->o.spines * s->o.paths;
 }
 
 Link *network_link(Sim *s, uint64_t n)
 {
-    return n < s->o.hosts ? &s->host_link[n] :
+    return s->o.topology ? ways_link(s, n) :
+           n < s->o.hosts ? &s->host_link[n] :
                             &s->leaf_link[n - s->o.hosts];
 }
 
-/*
- * Through a link that is up; returns when the last byte has passed.  What is
- * sent much later than now does not make others wait.
- */
-static uint64_t pass(Sim *s, Link *l, unsigned back, unsigned bytes,
-                     uint64_t ps)
+/* What is sent much later than now does not make others wait. */
+uint64_t network_pass(Sim *s, Link *l, unsigned back, unsigned bytes,
+                      uint64_t time, uint64_t ps)
 {
     bool soon = ps < (s->now + US) * 1000;
 
     if (soon && l->busy[back] > ps) {
         ps = l->busy[back];
     }
-    ps += bytes * PS_PER_BYTE;
+    ps += time;
     if (soon) {
         l->busy[back] = ps;
     }
     l->messages[back]++;
     l->bytes[back] += bytes;
     s->stats.bytes += bytes;
-    return ps + s->o.retimers * s->o.retimer_ns * 1000;
+    return ps;
+}
+
+static uint64_t pass(Sim *s, Link *l, unsigned back, unsigned bytes,
+                     uint64_t ps)
+{
+    return network_pass(s, l, back, bytes, bytes * PS_PER_BYTE, ps) +
+           s->o.retimers * s->o.retimer_ns * 1000;
 }
 
 /* The way between two leaves that is free first; else that is up first. */
@@ -126,9 +136,17 @@ uint64_t network_to_leaf(Sim *s, unsigned host, unsigned leaf,
                          unsigned bytes)
 {
     Host *h = &s->host[host];
-    Link *l = &s->host_link[host];
-    uint64_t ps = pass(s, l, 0, bytes, when_up(s, l, s->now * 1000));
+    struct cxlf_node from = { CXLF_NODE_HOST, host };
+    struct cxlf_node to = { CXLF_NODE_LEAF, leaf };
+    Link *l;
+    uint64_t ps;
 
+    if (s->o.topology) {
+        return arrival(s, ways_pass(s, from, to, h->spine_turn++, bytes,
+                                    s->now * 1000));
+    }
+    l = &s->host_link[host];
+    ps = pass(s, l, 0, bytes, when_up(s, l, s->now * 1000));
     return arrival(s, between(s, h->leaf, leaf, h->spine_turn++, bytes, ps));
 }
 
@@ -136,10 +154,17 @@ uint64_t network_to_host(Sim *s, unsigned leaf, unsigned host,
                          unsigned bytes, uint64_t from)
 {
     Host *h = &s->host[host];
-    Link *l = &s->host_link[host];
-    uint64_t ps = between(s, leaf, h->leaf, h->spine_turn++, bytes,
-                          from * 1000);
+    struct cxlf_node home = { CXLF_NODE_LEAF, leaf };
+    struct cxlf_node to = { CXLF_NODE_HOST, host };
+    Link *l;
+    uint64_t ps;
 
+    if (s->o.topology) {
+        return arrival(s, ways_pass(s, home, to, h->spine_turn++, bytes,
+                                    from * 1000));
+    }
+    l = &s->host_link[host];
+    ps = between(s, leaf, h->leaf, h->spine_turn++, bytes, from * 1000);
     return arrival(s, pass(s, l, 1, bytes, when_up(s, l, ps)));
 }
 
@@ -147,6 +172,10 @@ void network_cut_leaf(Sim *s, unsigned leaf, uint64_t until)
 {
     unsigned ways = s->o.spines * s->o.paths;
 
+    if (s->o.topology) {
+        ways_cut_leaf(s, leaf, until);
+        return;
+    }
     for (unsigned i = 0; i < ways; i++) {
         s->leaf_link[leaf * ways + i].up_at = until;
     }

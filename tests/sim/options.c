@@ -92,6 +92,11 @@ static const Spec specs[] = {
       "check all units after so many events; 0: at the end"),
     { "break", CHOICE, AT(breaks), 0, BREAKS, break_name, false,
       "put an error into the simulated agents, which must be caught" },
+    { "topology", TEXT, AT(topology), 0, 0, NULL, false,
+      "a device tree blob (docs/topology.md) with the hosts, switches, links "
+      "and directory" },
+    { "crawl", FLAG, AT(crawl), 0, 0, NULL, true,
+      "find all PIDs by a Fabric Manager's commands, and nothing else" },
     { "mutate", TEXT, AT(mutation), 0, 0, NULL, false,
       "STATE,RELATION,EVENT,FIELD,VALUE: corrupt a cell of the table" },
     { "random", FLAG, AT(random), 0, 0, NULL, false,
@@ -297,6 +302,22 @@ static bool is_given(const char *name)
         }
     }
     return false;
+}
+
+const char *options_shape(void)
+{
+    static const char *const names[] = {
+        "hosts", "leaves", "spines", "paths", "shards", "gfams", "grain",
+        "line-entries", "ways", "tiers", "switch-ns", "retimers",
+        "retimer-ns", "random", "seeds",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (is_given(names[i])) {
+            return names[i];
+        }
+    }
+    return NULL;
 }
 
 static void draw(const char *name, uint64_t *at, uint64_t value)

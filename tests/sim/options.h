@@ -52,6 +52,8 @@ typedef struct Options {
     bool random, quiet, stop;
     uint64_t seeds_first, seeds_count;
     const char *json, *coverage, *mutation;
+    const char *topology;       /* a device tree blob; NULL: by the options */
+    bool crawl;
 } Options;
 
 /*
@@ -66,6 +68,9 @@ void options_random(Options *o);
 
 /* options_check: whether the values fit together; else *@why says why not. */
 bool options_check(const Options *o, const char **why);
+
+/* options_shape: an option given that a topology's file says, too; or NULL. */
+const char *options_shape(void);
 
 /* options_print: those that reproduce the run, as a command line. */
 void options_print(const Options *o, char *text, size_t size);

@@ -41,25 +41,31 @@ uint32_t sim_page_at(const Sim *s, uint32_t gfam, uint64_t dpa)
         s->o.hot_pages + (dpa - hot) / CXLF_PAGE * s->t.gfams + gfam;
 }
 
-static bool init_topology(Sim *s, const char **why)
+void sim_topology(const Options *o, struct cxlf_topology *t)
 {
-    const Options *o = &s->o;
-
-    s->t = (struct cxlf_topology) {
+    *t = (struct cxlf_topology) {
         .hosts = o->hosts, .leaves = o->leaves, .shards = o->shards,
         .gfams = o->gfams, .grain = o->grain,
         .line_entries = o->line_entries,
         .ways = o->line_entries ? o->ways : 0, .tiers = o->tiers,
     };
-    for (uint32_t i = 0; i < s->t.gfams; i++) {
-        s->t.gfam[i] = (struct cxlf_gfam) {
+    for (uint32_t i = 0; i < t->gfams; i++) {
+        t->gfam[i] = (struct cxlf_gfam) {
             .hot = CXLF_CAPACITY_UNIT,
             .bulk = o->bulk_pages ? CXLF_CAPACITY_UNIT : 0,
             .leaf = i % o->leaves,
         };
     }
-    for (uint32_t i = 0; i < s->t.hosts; i++) {
-        s->t.host_leaf[i] = i % o->leaves;
+    for (uint32_t i = 0; i < t->hosts; i++) {
+        t->host_leaf[i] = i % o->leaves;
+    }
+}
+
+static bool init_topology(Sim *s, const char **why)
+{
+    sim_topology(&s->o, &s->t);
+    if (s->o.topology) {
+        ways_shape(&s->t);
     }
     return cxlf_topology_check(&s->t, why);
 }
@@ -148,7 +154,8 @@ static bool init(Sim *s, const Options *o, const char **why)
     s->line_pages = o->tiers && o->line_entries;
     s->history = malloc(HISTORY * sizeof(*s->history));
     s->place = calloc(s->pages, sizeof(*s->place));
-    if (!s->history || !s->place || !truth_init(s) || !network_init(s) ||
+    if (!s->history || !s->place || !truth_init(s) ||
+        !network_init(s, why) ||
         !workload_init(s) || !queue_init(&s->queue, o->hosts * 64 + 65536) ||
         !init_topology(s, why) || !init_leaves(s, why) || !init_hosts(s)) {
         return false;
@@ -179,6 +186,7 @@ void sim_free(Sim *s)
     free(s->host_link);
     free(s->leaf_link);
     free(s->home_busy);
+    free(s->link);
     memset(s, 0, sizeof(*s));
     s->queue = queue;
     s->zipf = zipf;

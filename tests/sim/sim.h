@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include "cxlf/agent.h"
+#include "cxlf/graph.h"
 #include "cxlf/leaf.h"
 #include "../check/mutate.h"
 #include "options.h"
@@ -229,6 +230,7 @@ struct Sim {
     bool line_pages;                    /* BULK can be used by lines */
     Truth truth;
     Link *host_link, *leaf_link;        /* [leaf][spine][path] */
+    Link *link;                         /* instead, of a topology's file */
     uint64_t *home_busy;                /* [leaf][shard] */
     Chance drop, dup, delay, evict, demote, split, bulk, stray;
     uint64_t next_crash, next_leaf, next_partition; /* in accesses */
@@ -247,6 +249,8 @@ struct Sim {
 };
 
 /* sim.c: life of a run */
+/* The topology of the options; where hosts and devices are is the usual. */
+void sim_topology(const Options *o, struct cxlf_topology *t);
 bool sim_run(Sim *s, const Options *o);
 void sim_post(Sim *s, uint64_t delay, unsigned type, unsigned host,
               uint64_t arg);
@@ -307,7 +311,7 @@ void truth_forget_leaf(Sim *s, unsigned leaf);
  * waits where it is until there is a path.
  */
 enum { REQUEST_BYTES = 16, DATA_BYTES = 80 };
-bool network_init(Sim *s);
+bool network_init(Sim *s, const char **why);
 uint64_t network_to_leaf(Sim *s, unsigned host, unsigned leaf,
                          unsigned bytes);
 uint64_t network_to_host(Sim *s, unsigned leaf, unsigned host,
@@ -316,6 +320,29 @@ Link *network_link(Sim *s, uint64_t n);
 uint64_t network_links(const Sim *s);
 /* All links between a leaf and the spines. */
 void network_cut_leaf(Sim *s, unsigned leaf, uint64_t until);
+
+/*
+ * Through a link, for @time of its own, in ps; returns when the last byte has
+ * passed.
+ */
+uint64_t network_pass(Sim *s, Link *l, unsigned back, unsigned bytes,
+                      uint64_t time, uint64_t ps);
+
+/*
+ * ways.c: the same for --topology FILE, whose links and routes there are.
+ * ways_read() makes the options those of the file, before the first run.
+ */
+bool ways_read(Options *o, const char **why);
+/* Where hosts and devices are. */
+void ways_shape(struct cxlf_topology *t);
+bool ways_init(Sim *s, const char **why);
+uint64_t ways_links(void);
+Link *ways_link(Sim *s, uint64_t n);
+void ways_cut_leaf(Sim *s, unsigned leaf, uint64_t until);
+uint64_t ways_pass(Sim *s, struct cxlf_node from, struct cxlf_node to,
+                   unsigned flow, unsigned bytes, uint64_t ps);
+/* A crawl of it, or of the usual links between the options' components. */
+bool ways_crawl(const Options *o, const char **why);
 
 /* lines.c: accesses to trapped lines */
 void line_issue(Sim *s, Host *h);
