@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Transitions per second of the core's directory, and their instructions.
+"""Transitions per second of the core's directory, and their instructions;
+and routes, changes of tables, commands and crawls of a Fabric Manager.
 
 Rounds go through all cases in turn, so what else the machine does hits all
 alike; a figure is the median of its rounds, and a ratio the median of the
-rounds' ratios.  Instructions are callgrind's, the same on every machine.
+rounds' ratios, which bench-route makes by itself.  Instructions are callgrind's, the same on every machine.
 """
 
 import json
@@ -16,6 +17,7 @@ import tempfile
 from . import build, debian, ui
 
 PROGRAM = os.path.join("tests", "bench", "bench-core")
+ROUTES = os.path.join("tests", "bench", "bench-route")
 OPERATIONS = 2000000
 COUNTED = 50000
 # Two threads on different shards against one: (case, threads, shards) pairs.
@@ -59,11 +61,22 @@ def instructions(case):
     return more / COUNTED
 
 
+def routes():
+    """[{"case", "ns", "loads", "directory-hits"}], in order."""
+    with ui.Step("timing routes"):
+        text = subprocess.run([os.path.join(build.BUILD, ROUTES)],
+                              check=True, stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, text=True).stdout
+    # What all are compared with comes last.
+    return [json.loads(line) for line in reversed(text.splitlines())]
+
+
 def measure(rounds):
     """The report: cases with medians, and ratios of rounds."""
     debian.install(["valgrind"])
     build.setup()
-    ui.run(["ninja", "-C", build.BUILD, PROGRAM], env=build.environment())
+    ui.run(["ninja", "-C", build.BUILD, PROGRAM, ROUTES],
+           env=build.environment())
     rates = []
     with ui.Step("timing the core") as step:
         for number in range(rounds):
@@ -86,7 +99,7 @@ def measure(rounds):
                "ratio": round(statistics.median(r[a] / r[b] for r in rates),
                               2)} for a, b in SCALING]
     return {"rounds": rounds, "load": os.getloadavg()[0], "cases": cases,
-            "ratios": ratios}
+            "ratios": ratios, "routes": routes()}
 
 
 def show(report):
@@ -101,7 +114,12 @@ def show(report):
         print(f"{r['of'][0]}: {r['of'][1]} threads on different shards "
               f"against {r['to'][1]}: {r['ratio']:.2f} "
               f"(aim {SCALING_AIM})")
-    print(f"aim of one thread without contention: {RATE_AIM} M/s")
+    print(f"\n{'routes':24} {'ns':>10} {'plain loads':>12} "
+          f"{'directory hits':>15}")
+    for c in report["routes"]:
+        print(f"{c['case']:24} {c['ns']:10.1f} {c['loads']:12.2f} "
+              f"{c['directory-hits']:15.2f}")
+    print(f"\naim of one thread without contention: {RATE_AIM} M/s")
 
 
 def run(rounds, path):

@@ -1,5 +1,6 @@
 /*
- * Routing: nanoseconds of lookups, charges, resolutions and changes
+ * Routing: nanoseconds of lookups, charges, resolutions and changes, and of a
+ * Fabric Manager's commands on them
  *
  * Prints a line of JSON for each case: nanoseconds of an operation, and how
  * many times those of a plain load that misses the first cache, and of a hit
@@ -11,6 +12,7 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include "../sim/crawl.h"
 #include "../unit/fabric.h"
 
 #define HOSTS   1000
@@ -21,6 +23,7 @@
 
 static Fabric f;
 static Fixture directory;
+static struct cxlf_fm fm;
 static struct cxlf_route routes[1 << BITS];
 static struct cxlf_route_cache cache = { .router = &f.r, .route = routes,
                                          .bits = BITS };
@@ -112,7 +115,7 @@ static void access_check(uint64_t n)
 /* What the emulator asks for a trapped access: cxl_fabric_lane_ask() */
 static void access_ways(uint64_t n)
 {
-    uint64_t sum = 0;
+    uint64_t no_gdt = cxlf_routes_generation(&f.r), sum = 0;
 
     for (uint64_t i = 0; i < n; i++) {
         uint64_t dpa = i * 4160 % f.t.gfam[0].hot;
@@ -120,6 +123,7 @@ static void access_ways(uint64_t n)
         uint32_t leaf;
 
         sum += cxlf_may_access(&f.r, 0, 0, dpa);
+        sum += no_gdt == cxlf_routes_generation(&f.r);
         cxlf_topology_home(&f.t, CXLF_LINE_UNIT, 0, dpa, &home);
         leaf = f.g.pid_switch[home.leaf];
         sum += cxlf_route_get(&cache, 0, leaf, dpa / 64)->links +
@@ -152,6 +156,94 @@ static void compute(uint64_t n)
     }
 }
 
+/* The same by Set DRT of one entry */
+static void fm_change(uint64_t n)
+{
+    uint8_t in[8] = { 0, 0, 1, 0, 1, 0, CXLF_DRT_PORT }, out[16];
+    struct cxlf_fm_who who = { .pid = CXLF_FM_PID_NONE };
+    size_t got;
+
+    for (uint64_t i = 0; i < n; i++) {
+        in[7] = i % SPINES;
+        g_assert_cmpint(cxlf_fm_command(&fm, &who, 0, 0x5709, in, sizeof(in),
+                                        out, sizeof(out), &got), ==,
+                        CXLF_CCI_SUCCESS);
+        sink = cxlf_route_get(&cache, 0, 1, 0)->links;
+    }
+}
+
+/* A command that changes nothing: Get Physical Port State of a port */
+static void fm_get(uint64_t n)
+{
+    uint8_t in[2] = { 1, 0 }, out[32];
+    struct cxlf_fm_who who = { .pid = CXLF_FM_PID_NONE };
+    size_t got;
+
+    for (uint64_t i = 0; i < n; i++) {
+        g_assert_cmpint(cxlf_fm_command(&fm, &who, 0, 0x5101, in, sizeof(in),
+                                        out, sizeof(out), &got), ==,
+                        CXLF_CCI_SUCCESS);
+    }
+}
+
+/* Of all PIDs, through the tables */
+static void fm_crawl(uint64_t n)
+{
+    static Crawl found;
+    const char *why;
+
+    for (uint64_t i = 0; i < n; i++) {
+        if (!crawl(&fm, &found, &why)) {
+            g_error("%s", why);
+        }
+        g_assert_cmpuint(found.pids, ==, HOSTS + 1 + LEAVES + SPINES);
+    }
+}
+
+static bool set_drt(void *opaque, unsigned component, unsigned drt,
+                    unsigned pid, unsigned n, const uint8_t *entry)
+{
+    struct cxlf_router *r = opaque;
+    uint16_t word = entry[0] | entry[1] << 8;
+    bool ok;
+
+    cxlf_routes_begin(r);
+    ok = drt == 0 && n == 1 && cxlf_drt_set(r, component, pid, 1, &word);
+    cxlf_routes_end(r);
+    return ok;
+}
+
+static void unbound(void *opaque, const struct cxlf_fm_binding *binding,
+                    uint64_t token)
+{
+    g_error("%p %p %lu", opaque, (void *)binding, (unsigned long)token);
+}
+
+static void unerased(void *opaque, const struct cxlf_fm_memory *memory,
+                     uint64_t token)
+{
+    g_error("%p %p %lu", opaque, (void *)memory, (unsigned long)token);
+}
+
+static void event(void *opaque, const struct cxlf_fm_event *e)
+{
+    g_error("%p %p", opaque, (void *)e);
+}
+
+static void make_fm(void)
+{
+    static const struct cxlf_fm_ops ops = {
+        .bind = unbound, .unbind = unbound, .erase = unerased,
+        .event = event, .drt_get = cxlf_fm_router_drt_get,
+        .rgt_get = cxlf_fm_router_rgt_get,
+        .port_up = cxlf_fm_router_port_up, .drt_set = set_drt,
+    };
+
+    g_assert_true(cxlf_fm_init(&fm, &ops, &f.r));
+    g_assert_cmpint(cxlf_fm_add_graph(&fm, &f.t, &f.g, 0), ==,
+                    LEAVES + SPINES);
+}
+
 /* Of each round 1/@less of the operations; the first two are measures. */
 static const struct {
     const char *name;
@@ -168,6 +260,9 @@ static const struct {
     { "resolution", resolution, 10 },
     { "change-and-lookup", table_change, 10 },
     { "compute-all-tables", compute, 100000 },
+    { "fm-get-port-state", fm_get, 10 },
+    { "fm-set-drt-and-lookup", fm_change, 10 },
+    { "fm-crawl-1021", fm_crawl, 100000 },
 };
 
 static int by_size(const void *a, const void *b)
@@ -195,6 +290,7 @@ int main(int argc, char **argv)
         return 2;
     }
     fabric_default(&f, HOSTS, LEAVES, SPINES);
+    make_fm();
     fixture_init(&directory, fixture_topology(8, 1, 1, 1));
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
