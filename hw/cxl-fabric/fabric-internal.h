@@ -124,7 +124,8 @@ struct CXLFabric {
     /* Under the BQL. */
     int self;                       /* host number; -1: none */
     bool attached;
-    uint32_t gfam_taken;            /* a bit for each device */
+    uint32_t gfam_taken[CXLF_MAX_GFAMS];    /* a bit for each LD */
+    CXLFabricGrant grant[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
     bool lost;                      /* read by any thread */
     NotifierList lost_notifiers;
     CXLFabricBulkChange *bulk_change;       /* of the mode, under way */
@@ -297,6 +298,13 @@ void cxl_fabric_requests_changed(CXLFabric *f);
  */
 void cxl_fabric_create_fm(CXLFabric *f);
 void cxl_fabric_drop_fm(CXLFabric *f);
+
+/* fabric-lds.c: logical devices of this process's host.  Main loop, BQL. */
+void cxl_fabric_grant_ld(CXLFabric *f, uint32_t gfam, uint32_t ld,
+                         uint64_t start, uint64_t size, uint32_t vppb);
+void cxl_fabric_revoke_ld(CXLFabric *f, uint32_t gfam, uint32_t ld);
+/* Those that the topology binds to this host. */
+void cxl_fabric_grant_bound(CXLFabric *f);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);

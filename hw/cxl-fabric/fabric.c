@@ -57,6 +57,7 @@ int cxl_fabric_attach(CXLFabric *f, Error **errp)
             return -1;
         }
     }
+    cxl_fabric_grant_bound(f);
     f->attached = true;
     return f->self;
 }
@@ -145,18 +146,18 @@ int cxl_fabric_gfam_fd(CXLFabric *f, uint32_t gfam)
     return f->segment[CXLF_KIND_GFAM][gfam].fd;
 }
 
-bool cxl_fabric_gfam_take(CXLFabric *f, uint32_t gfam)
+bool cxl_fabric_gfam_take(CXLFabric *f, uint32_t gfam, uint32_t ld)
 {
-    if (f->gfam_taken & 1u << gfam) {
+    if (f->gfam_taken[gfam] & 1u << ld) {
         return false;
     }
-    f->gfam_taken |= 1u << gfam;
+    f->gfam_taken[gfam] |= 1u << ld;
     return true;
 }
 
-void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam)
+void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam, uint32_t ld)
 {
-    f->gfam_taken &= ~(1u << gfam);
+    f->gfam_taken[gfam] &= ~(1u << ld);
 }
 
 void cxl_fabric_add_lost_notifier(CXLFabric *f, Notifier *n)

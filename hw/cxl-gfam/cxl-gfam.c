@@ -102,7 +102,7 @@ static void release(CXLGFAM *s)
         object_property_set_link(OBJECT(s), "lsa", NULL, &error_abort);
         drop_child(s, "fabric-lsa");
     }
-    cxl_fabric_gfam_release(eca_fabric(s->eca), s->gfam);
+    cxl_fabric_gfam_release(eca_fabric(s->eca), s->gfam, 0);
 }
 
 static void gfam_realize(PCIDevice *dev, Error **errp)
@@ -117,7 +117,7 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
         return;
     }
     fabric = eca_fabric(s->eca);
-    if (!cxl_fabric_gfam_take(fabric, s->gfam)) {
+    if (!cxl_fabric_gfam_take(fabric, s->gfam, 0)) {
         error_setg(errp, "'gfam': device %u has an endpoint in this host "
                    "already", s->gfam);
         return;

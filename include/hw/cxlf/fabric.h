@@ -204,11 +204,36 @@ unsigned cxl_fabric_reserve_list(CXLFabric *f,
                                  struct cxlf_reservation *list);
 
 /*
- * cxl_fabric_gfam_take: at most one endpoint of this process may be the
- * view of a GFAM device.  False if it is taken.
+ * cxl_fabric_gfam_take: at most one endpoint of this process may be the view
+ * of a GFAM device, or of a logical device @ld of one (0 for a device that
+ * has none).  False if it is taken.
  */
-bool cxl_fabric_gfam_take(CXLFabric *f, uint32_t gfam);
-void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam);
+bool cxl_fabric_gfam_take(CXLFabric *f, uint32_t gfam, uint32_t ld);
+void cxl_fabric_gfam_release(CXLFabric *f, uint32_t gfam, uint32_t ld);
+
+/*
+ * Logical devices (docs/fabric-manager.md).  cxl_fabric_lds: how many a
+ * device's memory is shared out to; 0: it is none that is.
+ */
+uint32_t cxl_fabric_lds(CXLFabric *f, uint32_t gfam);
+bool cxl_fabric_is_mld(CXLFabric *f, uint32_t gfam);
+
+/* What this process's host may use of a device: one contiguous piece. */
+typedef struct CXLFabricGrant {
+    uint64_t start, size;       /* DPA of the device, bytes */
+    uint32_t vppb;              /* of the host, where it is to be shown */
+    bool granted;
+} CXLFabricGrant;
+
+/*
+ * cxl_fabric_ld: the grant of @ld, below cxl_fabric_lds(); NULL: there is
+ * none.  Main loop, BQL.
+ *
+ * cxl_fabric_ld_gone: nothing in this host can reach the LD any more.  Its
+ * endpoint says so at the end of its exit.
+ */
+const CXLFabricGrant *cxl_fabric_ld(CXLFabric *f, uint32_t gfam, uint32_t ld);
+void cxl_fabric_ld_gone(CXLFabric *f, uint32_t gfam, uint32_t ld);
 
 /* cxl_fabric_add_lost_notifier: called once, when the owner is gone. */
 void cxl_fabric_add_lost_notifier(CXLFabric *f, Notifier *n);
