@@ -94,6 +94,27 @@ void cxl_fabric_unreserve_all(CXLFabric *f)
     f->reserve_result = CXLF_RESERVE_OK;
 }
 
+void cxl_fabric_unreserve_in(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                             uint64_t size)
+{
+    /* Nobody has the token 0, so the answer is not taken for another's. */
+    struct cxlf_wire_reserve w = {
+        .what = CXLF_WIRE_RESERVE_DROP, .gfam = gfam, .dpa = dpa,
+        .length = size,
+    };
+    struct iovec iov = { .iov_base = &w, .iov_len = sizeof(w) };
+
+    if (!f->may_have_reserved || !cxl_fabric_is_up(f)) {
+        return;
+    }
+    if (f->kind == CXL_FABRIC_MEMBER) {
+        cxl_fabric_send(f->channel, CXLF_WIRE_RESERVE, &iov, 1, NULL, 0,
+                        NULL);
+    } else {
+        cxl_fabric_table_reserve(f, f->self, &w);
+    }
+}
+
 int cxl_fabric_reserve_result(CXLFabric *f)
 {
     return f->reserve_result == CXL_FABRIC_RESERVE_BUSY &&

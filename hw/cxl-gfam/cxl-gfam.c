@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qom/object_interfaces.h"
 #include "hw/qdev-properties.h"
@@ -20,6 +21,44 @@
 #include "trace.h"
 
 #define LSA_SIZE (128 * KiB)
+
+/* Which part of the device this endpoint is to show. */
+static bool find_memory(CXLGFAM *s, Error **errp)
+{
+    CXLFabric *f = eca_fabric(s->eca);
+    const struct cxlf_gfam *g =
+        &cxl_fabric_directory(f)->topology.gfam[s->gfam];
+    uint32_t lds = cxl_fabric_lds(f, s->gfam);
+    const CXLFabricGrant *grant;
+
+    s->start = 0;
+    s->hot = g->hot;
+    s->bulk = g->bulk;
+    if (!lds) {
+        if (s->ld != GFAM_NO_LD) {
+            error_setg(errp, "'ld': GFAM device %u has no logical devices; "
+                       "leave it out", s->gfam);
+        }
+        return s->ld == GFAM_NO_LD;
+    }
+    if (s->ld >= lds) {
+        error_setg(errp, "'ld' must be 0 to %u: the memory of GFAM device %u "
+                   "is shared out to logical devices", lds - 1, s->gfam);
+        return false;
+    }
+    grant = cxl_fabric_ld(f, s->gfam, s->ld);
+    if (!grant) {
+        error_setg(errp, "'ld': logical device %u of GFAM device %u is not "
+                   "bound to this host; that is for the Fabric Manager to do",
+                   s->ld, s->gfam);
+        return false;
+    }
+    s->start = grant->start;
+    s->hot = grant->start < g->hot ?
+             MIN(g->hot - grant->start, grant->size) : 0;
+    s->bulk = grant->size - s->hot;
+    return true;
+}
 
 static bool check_properties(CXLGFAM *s, Error **errp)
 {
@@ -49,9 +88,7 @@ static bool check_properties(CXLGFAM *s, Error **errp)
                    t->gfams == 1 ? "" : "s");
         return false;
     }
-    s->hot = t->gfam[s->gfam].hot;
-    s->bulk = t->gfam[s->gfam].bulk;
-    return true;
+    return find_memory(s, errp);
 }
 
 /* A label storage area of our own, where the user gave none. */
@@ -83,26 +120,30 @@ static void drop_child(CXLGFAM *s, const char *name)
     }
 }
 
-/* Every host sees the same serial number: fabric and device tell it. */
+/*
+ * Every host sees the same serial number: fabric, device and LD tell it.  All
+ * ones of GFAM_NO_LD make it 0 for a device that has none.
+ */
 static uint64_t serial_number(CXLGFAM *s)
 {
     const QemuUUID *uuid = cxl_fabric_uuid(eca_fabric(s->eca));
 
-    return (ldq_le_p(uuid->data) ^ ldq_le_p(uuid->data + 8)) + s->gfam;
+    return (ldq_le_p(uuid->data) ^ ldq_le_p(uuid->data + 8)) + s->gfam +
+           ((uint64_t)(s->ld + 1u) << 32);
 }
 
 static void release(CXLGFAM *s)
 {
     CXLType3Dev *ct3d = CXL_TYPE3(s);
 
-    eca_detach_gfam(s->eca, s->gfam);
+    eca_detach_gfam(s->eca, s->gfam, gfam_ld(s));
     ct3d->hostvmem = NULL;
     drop_child(s, "fabric-memory");
     if (object_resolve_path_component(OBJECT(s), "fabric-lsa")) {
         object_property_set_link(OBJECT(s), "lsa", NULL, &error_abort);
         drop_child(s, "fabric-lsa");
     }
-    cxl_fabric_gfam_release(eca_fabric(s->eca), s->gfam, 0);
+    cxl_fabric_gfam_release(eca_fabric(s->eca), s->gfam, gfam_ld(s));
 }
 
 static void gfam_realize(PCIDevice *dev, Error **errp)
@@ -117,13 +158,13 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
         return;
     }
     fabric = eca_fabric(s->eca);
-    if (!cxl_fabric_gfam_take(fabric, s->gfam, 0)) {
-        error_setg(errp, "'gfam': device %u has an endpoint in this host "
-                   "already", s->gfam);
+    if (!cxl_fabric_gfam_take(fabric, s->gfam, gfam_ld(s))) {
+        error_setg(errp, "'%s': device %u has an endpoint in this host "
+                   "already", s->ld == GFAM_NO_LD ? "gfam" : "ld",
+                   s->ld == GFAM_NO_LD ? s->gfam : s->ld);
         return;
     }
-    ct3d->hostvmem = gfam_memory_new(OBJECT(s), fabric, s->gfam,
-                                     s->hot + s->bulk, errp);
+    ct3d->hostvmem = gfam_memory_new(s, errp);
     if (!ct3d->hostvmem || !make_lsa(s, errp)) {
         release(s);
         return;
@@ -131,9 +172,8 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
     if (ct3d->sn == UINT64_MAX) {
         ct3d->sn = serial_number(s);
     }
-    if (!eca_attach_gfam(s->eca, s->gfam, memory_region_get_ram_ptr(
-            host_memory_backend_get_memory(ct3d->hostvmem)),
-            cxl_fabric_gfam_fd(fabric, s->gfam), errp)) {
+    if (!eca_attach_gfam(s->eca, s->gfam, gfam_ld(s), s->start,
+                         s->hot + s->bulk, errp)) {
         release(s);
         return;
     }
@@ -149,10 +189,10 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
     }
     pcie_cap_flr_init(dev);
     gfam_poison_init(s);
-    gfam_view_init(s);
+    s->view = s->hot_bypass ? NULL : eca_show(s->eca, s->gfam);
     gfam_hdm_init(s);
     gfam_chmu_init(s);
-    trace_gfam_realize(s->gfam, s->hot, s->bulk);
+    trace_gfam_realize(s->gfam, gfam_ld(s), s->start, s->hot, s->bulk);
 }
 
 static void gfam_config_write(PCIDevice *dev, uint32_t addr, uint32_t value,
@@ -168,11 +208,17 @@ static void gfam_exit(PCIDevice *dev)
 
     gfam_chmu_exit(s);
     gfam_hdm_exit(s);
-    gfam_view_exit(s);
     gfam_poison_exit(s);
+    /* QEMU's device leaves it running, with what a guest has begun. */
+    timer_del(CXL_TYPE3(s)->cci.bg.timer);
     CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
+    /* It is freed, and a vCPU may be on its way to a register. */
+    CXL_TYPE3(s)->cxl_cstate.crb.special_ops = NULL;
     host_memory_backend_set_mapped(CXL_TYPE3(s)->hostvmem, false);
     release(s);
+    if (s->ld != GFAM_NO_LD) {
+        cxl_fabric_ld_gone(eca_fabric(s->eca), s->gfam, s->ld);
+    }
 }
 
 /*
@@ -232,8 +278,9 @@ static bool gfam_set_cacheline(CXLType3Dev *ct3d, uint64_t dpa,
         return written;
     }
     for (int i = 0; i < CXLF_LINE; i += 8) {
-        if (eca_write(s->eca, s->gfam, dpa + i, ldq_le_p(data + i), 8,
-                      MEMTXATTRS_UNSPECIFIED) != MEMTX_OK) {
+        if (eca_write(s->eca, s->gfam, gfam_dpa(s, dpa + i),
+                      ldq_le_p(data + i), 8, MEMTXATTRS_UNSPECIFIED) !=
+            MEMTX_OK) {
             return false;
         }
     }
@@ -248,6 +295,7 @@ static const VMStateDescription vmstate_gfam = {
 static const Property gfam_properties[] = {
     DEFINE_PROP_LINK("eca", CXLGFAM, eca, TYPE_DPU_ECA, ECAState *),
     DEFINE_PROP_UINT32("gfam", CXLGFAM, gfam, 0),
+    DEFINE_PROP_UINT32("ld", CXLGFAM, ld, GFAM_NO_LD),
     DEFINE_PROP_BOOL("x-hot-bypass", CXLGFAM, hot_bypass, false),
 };
 

@@ -1,9 +1,9 @@
 /*
  * GFAM device: CDAT, which says which DPA is HOT and which is BULK
  *
- * One DSMAS for each class: both are shareable, HOT alone is managed
- * coherent by hardware.  Latency and bandwidth are those of a device behind
- * one switch (docs/architecture.md).
+ * One DSMAS for each class that the endpoint has: both are shareable, HOT
+ * alone is managed coherent by hardware.  Latency and bandwidth are those of
+ * a device behind one switch (docs/architecture.md).
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -87,12 +87,16 @@ int gfam_build_cdat(CDATSubHeader ***table, void *priv)
         .size = s->bulk,
         .read_latency = 25, .write_latency = 25, .bandwidth = 32,
     };
-    int classes = s->bulk ? 2 : 1;
+    int entries = 0;
 
-    *table = g_new0(CDATSubHeader *, classes * ENTRIES_PER_CLASS);
-    build_class(*table, &hot);
-    if (s->bulk) {
-        build_class(*table + ENTRIES_PER_CLASS, &bulk);
+    *table = g_new0(CDATSubHeader *, 2 * ENTRIES_PER_CLASS);
+    if (s->hot) {
+        build_class(*table, &hot);
+        entries += ENTRIES_PER_CLASS;
     }
-    return classes * ENTRIES_PER_CLASS;
+    if (s->bulk) {
+        build_class(*table + entries, &bulk);
+        entries += ENTRIES_PER_CLASS;
+    }
+    return entries;
 }

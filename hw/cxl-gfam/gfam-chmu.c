@@ -86,7 +86,7 @@ static void end_epoch(void *opaque)
     timer_mod_ns(c->epoch_timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) +
                  c->epoch_ns);
     c->listed = c->dropped = 0;
-    eca_hot_epoch(c->gfam->eca, c->gfam->gfam,
+    eca_hot_epoch(c->gfam->eca, c->gfam->gfam, gfam_ld(c->gfam),
                   FIELD_EX64(c->conf0, CHMU_CONF0, THRESHOLD), list_unit, c);
     if (c->dropped) {
         notify |= !c->overflow &&
@@ -156,10 +156,11 @@ static void start(GFAMChmu *c)
         .writes = what != CHMU_READS,
         .max_count = CHMU_MAX_COUNT,
         .ranges = c->ranges,
+        .start = gfam_dpa(c->gfam, 0),
     };
 
     c->epoch_ns = epoch_ns(c);
-    eca_hot_start(c->gfam->eca, c->gfam->gfam, &config);
+    eca_hot_start(c->gfam->eca, c->gfam->gfam, gfam_ld(c->gfam), &config);
     timer_mod_ns(c->epoch_timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) +
                  c->epoch_ns);
     c->enabled = true;
@@ -168,7 +169,7 @@ static void start(GFAMChmu *c)
 static void stop(GFAMChmu *c)
 {
     timer_del(c->epoch_timer);
-    eca_hot_stop(c->gfam->eca, c->gfam->gfam);
+    eca_hot_stop(c->gfam->eca, c->gfam->gfam, gfam_ld(c->gfam));
     c->enabled = false;
 }
 
@@ -283,9 +284,13 @@ static uint64_t read_instance(const GFAMChmu *c, hwaddr at)
 
 static uint64_t chmu_read(void *opaque, hwaddr addr, unsigned size)
 {
-    GFAMChmu *c = opaque;
+    GFAMChmu *c = *(GFAMChmu **)opaque;
     hwaddr at = addr & ~7ull;
     uint64_t v = 0;
+
+    if (!c) {
+        return 0;           /* a vCPU was on its way when it was unplugged */
+    }
 
     if (at == A_CHMU_COMMON0) {
         v = FIELD_DP64(v, CHMU_COMMON0, VERSION, CHMU_VERSION);
@@ -357,12 +362,15 @@ static void write_range(GFAMChmu *c, unsigned word, uint64_t v)
 static void chmu_write(void *opaque, hwaddr addr, uint64_t value,
                        unsigned size)
 {
-    GFAMChmu *c = opaque;
+    GFAMChmu *c = *(GFAMChmu **)opaque;
     hwaddr at = (addr & ~7ull) - CHMU_INSTANCE;
     unsigned shift = (addr & 7) * 8;
     uint64_t mask = MAKE_64BIT_MASK(shift, size * 8);
     uint64_t v, set = value << shift & mask;
 
+    if (!c) {
+        return;
+    }
     if (addr < CHMU_INSTANCE) {
         guest_error(c, "write", "the register is read-only");
         return;
@@ -440,7 +448,7 @@ void gfam_chmu_init(CXLGFAM *s)
     c->ranges = g_new0(uint64_t, c->range_words);
     c->epoch_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, end_epoch, c);
     c->operation_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, end_operation, c);
-    memory_region_init_io(&s->chmu_bar, OBJECT(s), &chmu_ops, c,
+    memory_region_init_io(&s->chmu_bar, OBJECT(s), &chmu_ops, &s->chmu,
                           "cxl-gfam-chmu", CHMU_BAR_SIZE);
     pci_register_bar(PCI_DEVICE(s), CHMU_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
                      &s->chmu_bar);

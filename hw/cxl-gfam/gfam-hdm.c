@@ -29,34 +29,31 @@ static CXLComponentState *component(CXLGFAM *s)
 
 /*
  * Show what may be accessed at native speed.  Without page ownership that is
- * BULK, but not HOT; with it, all that the front permits, or the view of
- * each page.
+ * BULK, but not HOT; with it, all that the agent's view permits.
  */
 static void map_direct(GFAMWindow *w)
 {
     CXLGFAM *s = w->gfam;
-    MemoryRegion *direct = w->has_views ? MEMORY_REGION(&w->views) :
-                           &w->direct;
-    uint64_t from = s->has_front || s->hot_bypass || w->trap.dpa >= s->hot ? 0 :
+    uint64_t from = s->view || s->hot_bypass || w->trap.dpa >= s->hot ? 0 :
                     s->hot - w->trap.dpa;
+    uint64_t dpa = w->trap.dpa + from;
 
     if (from >= w->size) {
         return;
     }
-    memory_region_set_size(direct, w->size - from);
-    if (!w->has_views) {
-        memory_region_set_alias_offset(direct, w->trap.dpa + from);
-    }
-    memory_region_add_subregion_overlap(&w->region, from, direct, 1);
-    w->mapped = direct;
-    trace_gfam_map(s->gfam, w->base + from, w->trap.dpa + from, w->size - from);
+    memory_region_set_size(&w->direct, w->size - from);
+    memory_region_set_alias_offset(&w->direct,
+                                   s->view ? gfam_dpa(s, dpa) : dpa);
+    memory_region_add_subregion_overlap(&w->region, from, &w->direct, 1);
+    w->mapped = true;
+    trace_gfam_map(s->gfam, w->base + from, dpa, w->size - from);
 }
 
 static void unmap_direct(GFAMWindow *w)
 {
     if (w->mapped) {
-        memory_region_del_subregion(&w->region, w->mapped);
-        w->mapped = NULL;
+        memory_region_del_subregion(&w->region, &w->direct);
+        w->mapped = false;
         trace_gfam_unmap(w->gfam->gfam, w->base);
     }
 }
@@ -88,7 +85,7 @@ static void install(GFAMWindow *w, CXLFixedWindow *fw, const PBRDecoder *d,
     w->base = d->base;
     w->size = d->size;
     w->trap.dpa = dpa;
-    eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, dpa,
+    eca_window(w->gfam->eca, w->gfam->gfam, w, gfam_dpa(w->gfam, dpa),
                d->base, d->size);
     memory_region_transaction_begin();
     memory_region_set_size(&w->region, d->size);
@@ -106,7 +103,7 @@ static void uninstall(GFAMWindow *w)
         unmap_direct(w);
         memory_region_del_subregion(&w->fw->mr, &w->region);
         memory_region_transaction_commit();
-        eca_window(w->gfam->eca, w->gfam->gfam, w - w->gfam->window, 0, 0, 0);
+        eca_window(w->gfam->eca, w->gfam->gfam, w, 0, 0, 0);
         w->fw = NULL;
         w->trap.open = false;
     }
@@ -272,11 +269,10 @@ void gfam_hdm_init(CXLGFAM *s)
         w->gfam = s;
         memory_region_init(&w->region, OBJECT(s), "cxl-gfam-window",
                            s->hot + s->bulk);
-        gfam_trap_init(&w->trap, s, "cxl-gfam-trap");
+        gfam_trap_init(&w->trap, s);
         memory_region_init_alias(&w->direct, OBJECT(s), "cxl-gfam-direct",
-                                 s->has_front ? &s->front : memory, 0,
+                                 s->view ? s->view : memory, 0,
                                  s->hot + s->bulk);
-        gfam_view_init_window(w);
         memory_region_add_subregion(&w->region, 0, &w->trap.region);
     }
     s->type3_reg_write = component(s)->crb.special_ops->write;

@@ -17,7 +17,12 @@ typedef struct CXLGFAM CXLGFAM;
 typedef struct CXLGFAMClass CXLGFAMClass;
 DECLARE_OBJ_CHECKERS(CXLGFAM, CXLGFAMClass, CXL_GFAM, TYPE_CXL_GFAM)
 
-/* Takes every access to a device's memory from @dpa on. */
+/*
+ * DPA is the endpoint's own in all of these files, from 0 on; where it goes
+ * to the agent or the directory gfam_dpa() makes it the device's.
+ */
+
+/* Takes every access to the endpoint's memory from @dpa on. */
 typedef struct GFAMTrap {
     MemoryRegion region;
     CXLGFAM *gfam;
@@ -28,20 +33,18 @@ typedef struct GFAMTrap {
 /*
  * A committed decoder's place in its fixed window.  @region covers it all;
  * in it @trap takes every access, and, while the whole decoder path is
- * committed, @direct lies over it: what may be accessed at native speed, or
- * @views, which says it page by page.
+ * committed, @direct lies over it: an alias of what may be accessed at native
+ * speed, or of the agent's views, which say it page by page.
  */
 typedef struct GFAMWindow {
     CXLGFAM *gfam;
     MemoryRegion region;
     GFAMTrap trap;          /* open if the whole path is committed */
     MemoryRegion direct;
-    IOMMUMemoryRegion views;
-    bool has_views;
     CXLFixedWindow *fw;     /* NULL: not installed */
     hwaddr base;            /* HPA */
     uint64_t size;
-    MemoryRegion *mapped;   /* that lies over @trap, or NULL */
+    bool mapped;            /* @direct lies over @trap */
 } GFAMWindow;
 
 typedef struct GFAMPoison GFAMPoison;
@@ -54,14 +57,13 @@ struct CXLGFAM {
     /* Properties */
     ECAState *eca;
     uint32_t gfam;
+    uint32_t ld;            /* GFAM_NO_LD: all of the device */
     bool hot_bypass;
 
     /* Fixed once realized */
-    uint64_t hot, bulk;
-    MemoryRegion front;     /* the agent's front; size 0 without one */
-    bool has_front;
-    MemoryRegion hidden_front;      /* of pages' views */
-    GFAMTrap hidden_trap;
+    uint64_t start;         /* DPA of the device at this endpoint's DPA 0 */
+    uint64_t hot, bulk;     /* of this endpoint */
+    MemoryRegion *view;     /* the agent's, or NULL */
 
     /* Under the BQL */
     GFAMWindow window[CXL_HDM_DECODER_COUNT];
@@ -73,6 +75,20 @@ struct CXLGFAM {
     void (*type3_reg_write)(void *opaque, hwaddr offset, uint64_t value,
                             unsigned size);
 };
+
+#define GFAM_NO_LD UINT32_MAX
+
+/* The device's DPA of the endpoint's @dpa. */
+static inline uint64_t gfam_dpa(const CXLGFAM *s, uint64_t dpa)
+{
+    return s->start + dpa;
+}
+
+/* What the agent and the fabric know the endpoint by, in its device. */
+static inline uint32_t gfam_ld(const CXLGFAM *s)
+{
+    return s->ld == GFAM_NO_LD ? 0 : s->ld;
+}
 
 struct CXLGFAMClass {
     CXLType3Class parent_class;
@@ -89,12 +105,7 @@ void gfam_hdm_exit(CXLGFAM *s);
 void gfam_hdm_close_all(CXLGFAM *s);
 
 /* gfam-trap.c: accesses that are callbacks */
-void gfam_trap_init(GFAMTrap *t, CXLGFAM *s, const char *name);
-
-/* gfam-view.c: what vCPUs and devices see of each page */
-void gfam_view_init(CXLGFAM *s);
-void gfam_view_exit(CXLGFAM *s);
-void gfam_view_init_window(GFAMWindow *w);
+void gfam_trap_init(GFAMTrap *t, CXLGFAM *s);
 
 /* gfam-poison.c: poison in the device's list and events */
 void gfam_poison_init(CXLGFAM *s);
@@ -122,8 +133,6 @@ void gfam_chmu_reset(CXLGFAM *s);
 int gfam_build_cdat(CDATSubHeader ***table, void *priv);
 
 /* gfam-memory.c: the memory backend that stands for fabric memory */
-HostMemoryBackend *gfam_memory_new(Object *parent, CXLFabric *fabric,
-                                   uint32_t gfam, uint64_t size,
-                                   Error **errp);
+HostMemoryBackend *gfam_memory_new(CXLGFAM *s, Error **errp);
 
 #endif /* HW_CXL_GFAM_INTERNAL_H */

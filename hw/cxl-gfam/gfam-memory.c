@@ -19,8 +19,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(GFAMMemory, GFAM_MEMORY)
 struct GFAMMemory {
     HostMemoryBackend parent_obj;
 
-    CXLFabric *fabric;      /* set by the endpoint; NULL from a user */
-    uint32_t gfam;
+    CXLGFAM *gfam;          /* the endpoint; NULL from a user */
 };
 
 static bool gfam_memory_alloc(HostMemoryBackend *backend, Error **errp)
@@ -29,13 +28,14 @@ static bool gfam_memory_alloc(HostMemoryBackend *backend, Error **errp)
     g_autofree char *name = NULL;
     int fd;
 
-    if (!m->fabric) {
+    if (!m->gfam) {
         error_setg(errp, "%s is made by cxl-gfam devices; use a memory-"
                    "backend-memfd with share=on, and 'memdev0' of the "
                    "cxl-fabric", TYPE_GFAM_MEMORY);
         return false;
     }
-    fd = qemu_dup(cxl_fabric_gfam_fd(m->fabric, m->gfam));
+    fd = qemu_dup(cxl_fabric_gfam_fd(eca_fabric(m->gfam->eca),
+                                     m->gfam->gfam));
     if (fd < 0) {
         error_setg_errno(errp, errno, "cannot dup a fabric segment");
         return false;
@@ -44,22 +44,19 @@ static bool gfam_memory_alloc(HostMemoryBackend *backend, Error **errp)
     backend->aligned = true;
     return memory_region_init_ram_from_fd(&backend->mr, OBJECT(backend), name,
                                           backend->size,
-                                          RAM_SHARED | RAM_NORESERVE, fd, 0,
-                                          errp);
+                                          RAM_SHARED | RAM_NORESERVE, fd,
+                                          gfam_dpa(m->gfam, 0), errp);
 }
 
-HostMemoryBackend *gfam_memory_new(Object *parent, CXLFabric *fabric,
-                                   uint32_t gfam, uint64_t size,
-                                   Error **errp)
+HostMemoryBackend *gfam_memory_new(CXLGFAM *s, Error **errp)
 {
     Object *obj = object_new(TYPE_GFAM_MEMORY);
     GFAMMemory *m = GFAM_MEMORY(obj);
 
-    m->fabric = fabric;
-    m->gfam = gfam;
-    m->parent_obj.size = size;
+    m->gfam = s;
+    m->parent_obj.size = s->hot + s->bulk;
     m->parent_obj.share = true;
-    object_property_add_child(parent, "fabric-memory", obj);
+    object_property_add_child(OBJECT(s), "fabric-memory", obj);
     object_unref(obj);
     if (!user_creatable_complete(USER_CREATABLE(obj), errp)) {
         object_unparent(obj);

@@ -55,7 +55,7 @@ static bool is_poisoned(CXLGFAM *s, enum cxlf_kind kind, uint64_t dpa)
 {
     struct cxlf_line line;
 
-    return cxlf_peek(directory(s), kind, s->gfam, dpa, &line) &&
+    return cxlf_peek(directory(s), kind, s->gfam, gfam_dpa(s, dpa), &line) &&
            line.state == CXLF_P;
 }
 
@@ -64,11 +64,13 @@ static enum cxlf_kind unit_of(CXLGFAM *s, uint64_t dpa, uint64_t *base,
                               uint64_t *size)
 {
     struct cxlf_directory *d = directory(s);
-    bool has_lines = dpa < s->hot || cxlf_can_promote(d, s->gfam, dpa);
+    bool has_lines = dpa < s->hot ||
+                     cxlf_can_promote(d, s->gfam, gfam_dpa(s, dpa));
     enum cxlf_kind kind = CXLF_LINE_UNIT;
     struct cxlf_line page;
 
-    if (!has_lines || (cxlf_peek(d, CXLF_PAGE_UNIT, s->gfam, dpa, &page) &&
+    if (!has_lines || (cxlf_peek(d, CXLF_PAGE_UNIT, s->gfam,
+                                 gfam_dpa(s, dpa), &page) &&
                        page.state != CXLF_L)) {
         kind = CXLF_PAGE_UNIT;
     }
@@ -223,6 +225,20 @@ static bool insert_event(CXLType3Dev *ct3d, uint64_t dpa)
                             (CXLEventRecordRaw *)&event);
 }
 
+/* What a record says of this endpoint's memory: @p's @dpa becomes its own. */
+static bool is_ours(const CXLGFAM *s, CXLFabricPoison *p)
+{
+    uint64_t size = s->hot + s->bulk, end = p->dpa + p->length;
+
+    if (p->gfam != s->gfam || end <= s->start ||
+        p->dpa >= gfam_dpa(s, size)) {
+        return false;
+    }
+    p->dpa = MAX(p->dpa, s->start) - s->start;
+    p->length = MIN(end - s->start, size) - p->dpa;
+    return true;
+}
+
 void gfam_poison_poll(CXLGFAM *s)
 {
     CXLType3Dev *ct3d = CXL_TYPE3(s);
@@ -231,7 +247,7 @@ void gfam_poison_poll(CXLGFAM *s)
 
     while (cxl_fabric_poison_next(eca_fabric(s->eca), &s->poison->cursor, &p,
                                   &lost)) {
-        if (p.gfam != s->gfam) {
+        if (!is_ours(s, &p)) {
             continue;
         }
         forget_clearing(s, p.dpa, p.dpa + p.length);
@@ -298,7 +314,7 @@ bool gfam_poison_clear(CXLGFAM *s, uint64_t dpa, const uint8_t *data,
         return true;
     }
     forget_clearing(s, base, base + size);
-    return eca_clear_poison(s->eca, kind, s->gfam, dpa);
+    return eca_clear_poison(s->eca, kind, s->gfam, gfam_dpa(s, dpa));
 }
 
 void gfam_poison_reset(CXLGFAM *s)

@@ -10,7 +10,8 @@
 static bool is_open(GFAMTrap *t, hwaddr addr)
 {
     if (!t->open) {
-        eca_refuse(t->gfam->eca, t->gfam->gfam, t->dpa + addr);
+        eca_refuse(t->gfam->eca, t->gfam->gfam,
+                   gfam_dpa(t->gfam, t->dpa + addr));
     }
     return t->open;
 }
@@ -24,8 +25,8 @@ static MemTxResult trap_read(void *opaque, hwaddr addr, uint64_t *data,
         *data = MAKE_64BIT_MASK(0, size * 8);
         return MEMTX_ERROR;
     }
-    return eca_read(t->gfam->eca, t->gfam->gfam, t->dpa + addr, data, size,
-                    attrs);
+    return eca_read(t->gfam->eca, t->gfam->gfam,
+                    gfam_dpa(t->gfam, t->dpa + addr), data, size, attrs);
 }
 
 static MemTxResult trap_write(void *opaque, hwaddr addr, uint64_t data,
@@ -36,8 +37,8 @@ static MemTxResult trap_write(void *opaque, hwaddr addr, uint64_t data,
     if (!is_open(t, addr)) {
         return MEMTX_ERROR;
     }
-    return eca_write(t->gfam->eca, t->gfam->gfam, t->dpa + addr, data, size,
-                     attrs);
+    return eca_write(t->gfam->eca, t->gfam->gfam,
+                     gfam_dpa(t->gfam, t->dpa + addr), data, size, attrs);
 }
 
 static const MemoryRegionOps trap_ops = {
@@ -49,11 +50,11 @@ static const MemoryRegionOps trap_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 8, },
 };
 
-void gfam_trap_init(GFAMTrap *t, CXLGFAM *s, const char *name)
+void gfam_trap_init(GFAMTrap *t, CXLGFAM *s)
 {
     t->gfam = s;
-    memory_region_init_io(&t->region, OBJECT(s), &trap_ops, t, name,
-                          s->hot + s->bulk);
+    memory_region_init_io(&t->region, OBJECT(s), &trap_ops, t,
+                          "cxl-gfam-trap", s->hot + s->bulk);
     /* A restarted instruction leaves by a jump, past the guard's end. */
     t->region.disable_reentrancy_guard = true;
 }

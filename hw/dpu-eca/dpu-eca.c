@@ -43,46 +43,9 @@ CXLFabric *eca_fabric(ECAState *s)
     return s->fabric;
 }
 
-bool eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory, int fd,
-                     Error **errp)
-{
-    if (s->pager) {
-        s->front[gfam] = eca_pager_attach(s->pager, gfam, memory, fd, errp);
-        if (!s->front[gfam]) {
-            return false;
-        }
-    }
-    s->memory[gfam] = memory;
-    return true;
-}
-
-void eca_detach_gfam(ECAState *s, uint32_t gfam)
-{
-    if (s->memory[gfam] && s->pager) {
-        eca_pager_release(s->pager);
-    }
-    s->front[gfam] = NULL;
-    s->memory[gfam] = NULL;
-}
-
-void *eca_front(ECAState *s, uint32_t gfam)
-{
-    return s->front[gfam];
-}
-
-void eca_front_region(ECAState *s, uint32_t gfam, MemoryRegion *mr)
-{
-    eca_pager_front_region(s->pager, gfam, mr);
-}
-
 bool eca_is_by_page(ECAState *s)
 {
     return kvm_enabled() || !strcmp(s->hot_track, "page");
-}
-
-bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa)
-{
-    return eca_pager_view(s->pager, gfam, dpa) == ECA_VIEW_DIRECT;
 }
 
 void eca_add_recovery_notifier(ECAState *s, Notifier *n)
@@ -98,6 +61,12 @@ void eca_on_recovery(void *opaque)
 }
 
 /* Registers */
+
+static uint32_t flags_of(ECAState *s, uint32_t gfam)
+{
+    return (eca_has_some(s, gfam) ? ECA_GFAM_ATTACHED : 0) |
+           (cxl_fabric_is_mld(s->fabric, gfam) ? ECA_GFAM_LDS : 0);
+}
 
 static uint64_t read_gfam(ECAState *s, hwaddr offset)
 {
@@ -115,10 +84,20 @@ static uint64_t read_gfam(ECAState *s, hwaddr offset)
         return t->gfam[gfam].bulk;
     case ECA_GFAM_LEAF:
         return t->gfam[gfam].leaf |
-               (uint64_t)(s->memory[gfam] ? ECA_GFAM_ATTACHED : 0) << 32;
+               (uint64_t)flags_of(s, gfam) << 32;
     default:
         return 0;
     }
+}
+
+/* What this host may use. */
+static uint64_t read_piece(ECAState *s, hwaddr offset)
+{
+    unsigned which = offset / ECA_PIECE_STRIDE;
+    const ECAPiece *p =
+        &s->piece[which / CXLF_MAX_LDS][which % CXLF_MAX_LDS];
+
+    return offset % ECA_PIECE_STRIDE == ECA_PIECE_DPA ? p->dpa : p->size;
 }
 
 static uint64_t read_identity(ECAState *s, hwaddr offset)
@@ -179,6 +158,8 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
         value = eca_queue_read(s, aligned);
     } else if (aligned >= ECA_EV_BASE && aligned < ECA_EV_END) {
         value = eca_events_read(s, aligned);
+    } else if (aligned >= ECA_PIECE && aligned < ECA_PIECE_END) {
+        value = read_piece(s, aligned - ECA_PIECE);
     } else if (aligned >= ECA_COUNTER_END) {
         value = 0;
     } else if (aligned >= ECA_COUNTER) {
@@ -254,9 +235,11 @@ static void make_atomics_atomic(void)
 static void drop_fabric(ECAState *s)
 {
     if (s->pager) {
+        eca_view_exit(s);
         eca_pager_free(s->pager);
         s->pager = NULL;
     }
+    eca_lds_unmap(s);
     cxl_fabric_lane_free(s->lane);
     s->lane = NULL;
     cxl_fabric_detach(s->fabric);
@@ -506,6 +489,7 @@ static void eca_init(Object *obj)
 
 static void eca_finalize(Object *obj)
 {
+    eca_view_free(DPU_ECA(obj));
     eca_hot_free(DPU_ECA(obj)->hot);
 }
 

@@ -295,8 +295,7 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
         &cxl_fabric_directory(s->fabric)->topology.gfam[gfam];
     uint64_t last = dpa + size - 1;
 
-    if (!cxl_fabric_is_up(s->fabric) || !s->memory[gfam] ||
-        last < dpa || last >= g->hot + g->bulk) {
+    if (!cxl_fabric_is_up(s->fabric) || !eca_has(s, gfam, dpa, size)) {
         return false;
     }
     if (dpa >= g->hot) {
@@ -516,7 +515,7 @@ ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
     unsigned whole = *size;
     Attempt way;
 
-    if (!cxl_fabric_is_up(s->fabric) ||
+    if (!cxl_fabric_is_up(s->fabric) || !eca_has(s, gfam, dpa, whole) ||
         cxl_fabric_is_reserved(s->fabric, gfam, dpa)) {
         *size = 0;
         return ECA_MOVE_FAILED;

@@ -47,19 +47,18 @@ uint32_t eca_check_range(ECAState *s, ECACommandClass class, uint32_t gfam,
                          uint64_t *dpa, uint64_t *length)
 {
     uint64_t unit = class == ECA_COMMAND_LINES ? CXLF_LINE : CXLF_PAGE;
-    uint64_t end = *dpa + *length, first, size;
+    uint64_t end = *dpa + *length, first;
     const struct cxlf_gfam *g;
 
     if (!cxl_fabric_is_up(s->fabric)) {
         return ECA_COPY_LOST;
     }
-    if (gfam >= topology(s)->gfams || !s->memory[gfam]) {
+    if (gfam >= topology(s)->gfams) {
         return ECA_COPY_RANGE;
     }
     g = &topology(s)->gfam[gfam];
     first = class == ECA_COMMAND_LINES ? g->hot : 0;
-    size = g->hot + g->bulk;
-    if (!*length || *dpa < first || *dpa >= size || *length > size - *dpa) {
+    if (!*length || *dpa < first || !eca_has(s, gfam, *dpa, *length)) {
         return ECA_COPY_RANGE;
     }
     if (class == ECA_COMMAND_RESERVE || class == ECA_COMMAND_MEMORY) {
@@ -142,7 +141,8 @@ static uint32_t run_reserve(ECAState *s)
 {
     const ECACopyCommand *c = &s->copy;
 
-    if (c->gfam >= CXLF_MAX_GFAMS || !s->memory[c->gfam]) {
+    if (c->gfam >= CXLF_MAX_GFAMS ||
+        !eca_has(s, c->gfam, c->dpa, c->length)) {
         return ECA_COPY_RANGE;
     }
     return eca_reserve(s, &s->copy, c->command == ECA_RESERVE, c->gfam,

@@ -436,7 +436,18 @@ bool eca_copies_drain(ECACopies *c, unsigned budget)
     return QTAILQ_EMPTY(&c->copies);
 }
 
-void eca_copies_drop(ECACopies *c)
+void eca_copies_drop(ECACopies *c, uint64_t offset, uint64_t size)
+{
+    ECACopy *copy, *next;
+
+    QTAILQ_FOREACH_SAFE(copy, &c->copies, next, next) {
+        if (copy->page * CXLF_PAGE - offset < size) {
+            drop(c, copy);
+        }
+    }
+}
+
+void eca_copies_drop_all(ECACopies *c)
 {
     ECACopy *copy;
 
@@ -497,7 +508,7 @@ ECACopies *eca_copies_new(ECAUffd *uffd, void *front, void *home,
 
 void eca_copies_free(ECACopies *c)
 {
-    eca_copies_drop(c);
+    eca_copies_drop_all(c);
     g_hash_table_destroy(c->table);
     munmap(c->cache, c->size);
     close(c->fd);

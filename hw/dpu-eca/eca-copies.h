@@ -96,8 +96,12 @@ uint32_t eca_copies_command(ECACopies *c, uint64_t offset, uint64_t length,
  */
 bool eca_copies_drain(ECACopies *c, unsigned budget);
 
-/* eca_copies_drop: drop all copies, and lose what is dirty. */
-void eca_copies_drop(ECACopies *c);
+/*
+ * eca_copies_drop: drop the copies of a range of whole pages, or all, and
+ * lose what is dirty.
+ */
+void eca_copies_drop(ECACopies *c, uint64_t offset, uint64_t size);
+void eca_copies_drop_all(ECACopies *c);
 
 /*
  * eca_copies_tick: a bounded piece of the audit.  Returns in how many

@@ -19,7 +19,7 @@
 typedef struct ECAFailWindow {
     ECAState *agent;
     uint32_t gfam;
-    unsigned window;
+    const void *window;
     uint64_t dpa;
     uint64_t size;
     hwaddr hpa;
@@ -36,7 +36,7 @@ typedef struct ECAFailure {
     ECAFailDone *done;
 } ECAFailure;
 
-void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
+void eca_window(ECAState *s, uint32_t gfam, const void *window, uint64_t dpa,
                 hwaddr hpa, uint64_t size)
 {
     ECAFailWindow *w;

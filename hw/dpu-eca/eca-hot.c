@@ -39,8 +39,8 @@ typedef struct Device {
 
 /* Who has events counted, each with counters of its own. */
 typedef enum Watcher {
-    CHMU,
-    QUERY,              /* x-query-cxl-fabric-hot */
+    CHMU,               /* one for each LD */
+    QUERY = CXLF_MAX_LDS,   /* x-query-cxl-fabric-hot */
     WATCHERS,
 } Watcher;
 
@@ -51,9 +51,10 @@ struct ECAHot {
     int64_t asked_us;       /* the last time */
 };
 
-/* Bits of hot_on: for each watcher, one for each device. */
-#define ON(watcher, gfam)   (1u << ((watcher) * CXLF_MAX_GFAMS + (gfam)))
-QEMU_BUILD_BUG_ON(WATCHERS * CXLF_MAX_GFAMS > 32);
+/* Bits of hot_on: for CHMUs and for queries, one for each device. */
+#define ON(watcher, gfam) \
+    (1u << (((watcher) == QUERY) * CXLF_MAX_GFAMS + (gfam)))
+QEMU_BUILD_BUG_ON(2 * CXLF_MAX_GFAMS > 32);
 
 ECAHot *eca_hot_new(void)
 {
@@ -112,7 +113,7 @@ static Slot *slot_of(Device *d, uint64_t unit)
 
 static bool is_in_range(const Device *d, uint64_t dpa)
 {
-    uint64_t range = dpa / CXLF_CAPACITY_UNIT;
+    uint64_t range = (dpa - d->config.start) / CXLF_CAPACITY_UNIT;
 
     return d->slot && (!d->config.ranges ||
                        d->config.ranges[range / 64] >> range % 64 & 1);
@@ -141,7 +142,7 @@ static void add(Device *d, uint64_t dpa, bool write, bool touch)
         !(touch || is_sampled(d))) {
         return;
     }
-    slot = slot_of(d, dpa >> d->config.unit_shift);
+    slot = slot_of(d, (dpa - d->config.start) >> d->config.unit_shift);
     if (!slot) {
         d->missed++;
     } else if (slot->count < d->config.max_count) {
@@ -153,13 +154,16 @@ static void add_to_all(ECAState *s, uint32_t gfam, uint64_t dpa, bool write,
                        bool touch)
 {
     uint32_t on = qatomic_read(&s->hot_on);
+    int watcher[] = { eca_ld_at(s, gfam, dpa), QUERY };
 
-    for (int w = 0; w < WATCHERS; w++) {
-        Device *d = &s->hot->device[w][gfam];
+    for (int i = 0; i < ARRAY_SIZE(watcher); i++) {
+        if (watcher[i] >= 0 && on & ON(watcher[i], gfam)) {
+            Device *d = &s->hot->device[watcher[i]][gfam];
 
-        if (on & ON(w, gfam)) {
             QEMU_LOCK_GUARD(&d->lock);
-            add(d, dpa, write, touch);
+            if (d->slot) {
+                add(d, dpa, write, touch);
+            }
         }
     }
 }
@@ -176,8 +180,13 @@ void eca_hot_touch(ECAState *s, uint32_t gfam, uint64_t dpa, bool write)
 
 bool eca_hot_wants(ECAState *s, uint32_t gfam, uint64_t dpa)
 {
-    Device *d = &s->hot->device[CHMU][gfam];
+    int ld = eca_ld_at(s, gfam, dpa);
+    Device *d;
 
+    if (ld < 0) {
+        return false;
+    }
+    d = &s->hot->device[CHMU + ld][gfam];
     QEMU_LOCK_GUARD(&d->lock);
     return is_in_range(d, dpa);
 }
@@ -201,11 +210,17 @@ static void start(ECAState *s, Watcher w, uint32_t gfam,
 
 static void stop(ECAState *s, Watcher w, uint32_t gfam)
 {
-    Device *d = &s->hot->device[w][gfam];
+    bool others = false;
 
-    qatomic_and(&s->hot_on, ~ON(w, gfam));
-    QEMU_LOCK_GUARD(&d->lock);
-    drop_counters(d);
+    for (int i = 0; i < CXLF_MAX_LDS && w != QUERY; i++) {
+        others |= i != (int)w && s->hot->device[i][gfam].slot;
+    }
+    if (!others) {
+        qatomic_and(&s->hot_on, ~ON(w, gfam));
+    }
+    WITH_QEMU_LOCK_GUARD(&s->hot->device[w][gfam].lock) {
+        drop_counters(&s->hot->device[w][gfam]);
+    }
 }
 
 /* All counters begin from 0.  Under the lock. */
@@ -221,20 +236,21 @@ static void next_epoch(Device *d)
 
 /* For the CHMU */
 
-void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config)
+void eca_hot_start(ECAState *s, uint32_t gfam, uint32_t ld,
+                   const ECAHotConfig *config)
 {
-    start(s, CHMU, gfam, config);
+    start(s, CHMU + ld, gfam, config);
 }
 
-void eca_hot_stop(ECAState *s, uint32_t gfam)
+void eca_hot_stop(ECAState *s, uint32_t gfam, uint32_t ld)
 {
-    stop(s, CHMU, gfam);
+    stop(s, CHMU + ld, gfam);
 }
 
-void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
-                   ECAHotUnit *unit, void *opaque)
+void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t ld,
+                   uint32_t threshold, ECAHotUnit *unit, void *opaque)
 {
-    Device *d = &s->hot->device[CHMU][gfam];
+    Device *d = &s->hot->device[CHMU + ld][gfam];
     unsigned sampling = 0;
     uint32_t hot = 0;
 
@@ -280,7 +296,7 @@ static void begin_queries(ECAState *s)
     };
 
     for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
-        if (s->memory[i]) {
+        if (eca_has_some(s, i)) {
             start(s, QUERY, i, &config);
         }
     }

@@ -8,6 +8,7 @@
 #define HW_DPU_ECA_INTERNAL_H
 
 #include "hw/pci/pci_device.h"
+#include "cxlf/graph.h"
 #include "hw/cxlf/eca.h"
 #include "hw/cxlf/fabric-lane.h"
 #include "eca-pager.h"
@@ -53,7 +54,13 @@ typedef struct ECAAsk {
     struct cxlf_wire_answer answer;
 } ECAAsk;
 
+/* Memory of a device that this host may use: docs/fabric-manager.md. */
+typedef struct ECAPiece {
+    uint64_t dpa, size;         /* size 0: none */
+} ECAPiece;
+
 typedef struct ECAHot ECAHot;
+typedef struct ECAShown ECAShown;
 typedef struct ECAQueue ECAQueue;
 typedef struct ECAEvents ECAEvents;
 
@@ -65,8 +72,16 @@ struct ECAState {
 
     /* Under the BQL. */
     uint32_t host;
+    /* Set once, with the first endpoint of a device. */
     uint8_t *memory[CXLF_MAX_GFAMS];    /* the back */
     uint8_t *front[CXLF_MAX_GFAMS];     /* NULL: no page ownership */
+    ECAShown *shown[CXLF_MAX_GFAMS];    /* the same; eca-view.c */
+    /*
+     * By LD; 0 alone for a device that has none.  Written by the agent's
+     * thread, if there is one, while the BQL is held: whoever is in that
+     * thread, or has the BQL, may read.
+     */
+    ECAPiece piece[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
     CXLFabricLane *lane;        /* of trapped accesses */
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
@@ -116,6 +131,28 @@ typedef enum ECAMoved {
  */
 ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
                   unsigned *size, bool write);
+
+/* eca-lds.c.  All four are for the agent's thread, or with the BQL. */
+
+/* eca_has: whether one piece that this host may use has the whole range. */
+bool eca_has(const ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t length);
+/* eca_has_some: whether it may use any of a device. */
+bool eca_has_some(const ECAState *s, uint32_t gfam);
+/* eca_ld_at: which LD has a page; -1: none that this host may use. */
+int eca_ld_at(const ECAState *s, uint32_t gfam, uint64_t dpa);
+/* eca_lds_unmap: the agent's end; nothing is attached. */
+void eca_lds_unmap(ECAState *s);
+
+/*
+ * eca-view.c.  eca_view_init: show a device's front.  eca_view_exit: at the
+ * agent's exit; eca_view_free: when nothing refers to the agent any more.
+ */
+void eca_view_init(ECAState *s, uint32_t gfam, uint8_t *front);
+void eca_view_exit(ECAState *s);
+void eca_view_free(ECAState *s);
+
+/* eca_is_by_page: HOT is tracked by pages, too; nothing is trapped. */
+bool eca_is_by_page(ECAState *s);
 
 /* dpu-eca.c */
 /* eca_on_recovery: in the main loop, after a dead host was recovered. */

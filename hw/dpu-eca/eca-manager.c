@@ -79,7 +79,7 @@ uint32_t eca_manager_ask(ECAState *s, void *user, uint32_t tag,
     if (!cxl_fabric_is_up(s->fabric)) {
         return ECA_COPY_LOST;
     }
-    if (mode && (w->gfam >= CXLF_MAX_GFAMS || !s->memory[w->gfam])) {
+    if (mode && (w->gfam >= CXLF_MAX_GFAMS || !eca_has_some(s, w->gfam))) {
         return ECA_COPY_RANGE;
     }
     a = find_free(s, mode);

@@ -210,40 +210,54 @@ void eca_pager_kick(ECAPager *p)
     event_notifier_set(&p->kick);
 }
 
-/* All is zapped: whatever is in the log was of a page that is known here. */
-static void forget_device(ECAPager *p, uint32_t gfam)
+/* What this host has of a device, or of a part of it */
+
+static bool is_in(const ECAPiece *piece, uint64_t dpa)
 {
-    uint64_t dpa = 0;
+    return dpa - piece->dpa < piece->size;
+}
+
+/* All is zapped: whatever is in the log was of a page that is known here. */
+static void forget_log(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
+{
+    uint64_t dpa = piece->dpa;
 
     while (p->agent.log && p->agent.log->pages &&
-           eca_pages_next(&p->device[gfam].pages, &dpa)) {
+           eca_pages_next(&p->device[gfam].pages, &dpa) &&
+           is_in(piece, dpa)) {
         cxlf_log_drop(p->agent.log, gfam, dpa);
         dpa += CXLF_PAGE;
     }
 }
 
-static void release_device(ECAPager *p, uint32_t gfam)
+static void release_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
 {
     Device *d = &p->device[gfam];
-    uint64_t dpa = 0;
+    uint64_t dpa = piece->dpa;
 
-    if (!d->front) {
-        return;
-    }
-    while (eca_pages_next_failed(&d->pages, &dpa)) {
+    while (eca_pages_next_failed(&d->pages, &dpa) && is_in(piece, dpa)) {
         pager_restore_page(p, gfam, dpa);
         dpa += CXLF_PAGE;
     }
     for (unsigned i = 0; i < LOCKS; i++) {
         qemu_mutex_lock(&p->page_lock[i]);
     }
-    eca_pages_reset(&d->pages);
+    eca_pages_reset(&d->pages, piece->dpa, piece->size);
     for (unsigned i = 0; i < LOCKS; i++) {
         qemu_mutex_unlock(&p->page_lock[i]);
     }
-    eca_uffd_zap(d->front, d->size);
-    forget_device(p, gfam);
-    pager_drop_all_code(p, gfam);
+    eca_uffd_zap(d->front + piece->dpa, piece->size);
+    forget_log(p, gfam, piece);
+}
+
+static void release_device(ECAPager *p, uint32_t gfam)
+{
+    Device *d = &p->device[gfam];
+
+    if (d->front) {
+        release_pages(p, gfam, &(ECAPiece) { .size = d->size });
+        pager_drop_all_code(p, gfam);
+    }
 }
 
 static void release_all(void *opaque)
@@ -259,7 +273,7 @@ static void release_all(void *opaque)
         QTAILQ_REMOVE(&p->snoops, s, next);
         g_free(s);
     }
-    eca_soft_drop(p->soft);
+    eca_soft_drop_all(p->soft);
     g_array_set_size(p->evictions, 0);
     for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
         release_device(p, i);
@@ -270,6 +284,96 @@ static void release_all(void *opaque)
     if (!qatomic_read(&p->lost)) {
         cxlf_give_up(p->directory, p->host, CXLF_EVICT, NULL);
     }
+}
+
+/* vCPUs run: they drop the code when they next look for work. */
+static void drop_code(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
+{
+    uint64_t dpa = piece->dpa;
+
+    while (eca_pages_next(&p->device[gfam].pages, &dpa) &&
+           is_in(piece, dpa)) {
+        pager_ask_to_drop_code(p, gfam, dpa, CXLF_PAGE);
+        dpa += CXLF_PAGE;
+    }
+}
+
+/* End all that is under way in a part of a device. */
+static void end_work(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
+{
+    ECARange *range, *next_range;
+    Request *r, *next_request;
+    Snoop *s, *next_snoop;
+
+    QTAILQ_FOREACH_SAFE(range, &p->ranges, next, next_range) {
+        if (range->gfam == gfam && is_in(piece, range->dpa)) {
+            eca_range_end(range, p, ECA_COPY_RANGE);
+        }
+    }
+    QTAILQ_FOREACH_SAFE(r, &p->requests, next, next_request) {
+        if (r->gfam == gfam && is_in(piece, r->dpa)) {
+            pager_end_request(p, r);
+        }
+    }
+    QTAILQ_FOREACH_SAFE(s, &p->snoops, next, next_snoop) {
+        if (s->gfam == gfam && is_in(piece, s->dpa)) {
+            QTAILQ_REMOVE(&p->snoops, s, next);
+            g_free(s);
+        }
+    }
+    for (unsigned i = p->evictions->len; i-- > 0;) {
+        struct cxlf_request *e = &g_array_index(p->evictions,
+                                                struct cxlf_request, i);
+
+        if (e->gfam == gfam && is_in(piece, e->dpa)) {
+            g_array_remove_index_fast(p->evictions, i);
+        }
+    }
+    for (unsigned i = p->promoted->len; i-- > 0;) {
+        struct cxlf_log_page *page =
+            &g_array_index(p->promoted, struct cxlf_log_page, i);
+
+        if (page->gfam == gfam && is_in(piece, page->dpa)) {
+            g_array_remove_index_fast(p->promoted, i);
+        }
+    }
+}
+
+typedef struct PieceWork {
+    ECAPager *p;
+    uint32_t gfam;
+    ECAPiece *piece;
+    const ECAPiece *set;
+} PieceWork;
+
+static void set_piece(void *opaque)
+{
+    PieceWork *w = opaque;
+    ECAPager *p = w->p;
+    ECAPiece was = *w->piece;
+
+    *w->piece = *w->set;        /* no access, fault or command from here on */
+    if (!was.size) {
+        return;
+    }
+    end_work(p, w->gfam, &was);
+    eca_soft_drop(p->soft, w->gfam, was.dpa, was.size);
+    drop_code(p, w->gfam, &was);
+    release_pages(p, w->gfam, &was);
+    pager_set_precise(p);
+    pager_flush_vcpus();
+    if (!qatomic_read(&p->lost)) {
+        cxlf_give_up_range(p->directory, p->host, w->gfam, was.dpa,
+                           was.size);
+    }
+}
+
+void eca_pager_set_piece(ECAPager *p, uint32_t gfam, uint32_t ld,
+                         const ECAPiece *piece)
+{
+    PieceWork w = { p, gfam, &p->eca->piece[gfam][ld], piece };
+
+    eca_pager_run(p, set_piece, &w);
 }
 
 void eca_pager_submit(ECAPager *p, ECARange *r)
@@ -417,10 +521,9 @@ bool eca_pager_may_promote(ECAPager *p, uint32_t gfam, uint64_t dpa)
            cxlf_can_promote(p->directory, gfam, dpa);
 }
 
-void eca_pager_front_region(ECAPager *p, uint32_t gfam, MemoryRegion *mr)
+void eca_pager_front_ram(ECAPager *p, uint32_t gfam, ram_addr_t ram)
 {
-    qatomic_set(&p->device[gfam].ram,
-                mr ? memory_region_get_ram_addr(mr) : RAM_ADDR_INVALID);
+    qatomic_set(&p->device[gfam].ram, ram);
 }
 
 void *eca_pager_attach(ECAPager *p, uint32_t gfam, void *back, int fd,
@@ -431,10 +534,6 @@ void *eca_pager_attach(ECAPager *p, uint32_t gfam, void *back, int fd,
     uint64_t size = g->hot + g->bulk;
     uint8_t *front;
 
-    if (d->front) {
-        d->back = back;
-        return d->front;
-    }
     front = mmap(NULL, size, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (front == MAP_FAILED) {

@@ -18,6 +18,7 @@
 #include "eca-soft.h"
 
 typedef struct ECAPager ECAPager;
+typedef struct ECAPiece ECAPiece;
 
 typedef struct ECAPagerOptions {
     unsigned order_min, order_max;  /* of blocks: 2^order pages */
@@ -43,10 +44,18 @@ void *eca_pager_attach(ECAPager *p, uint32_t gfam, void *back, int fd,
                        Error **errp);
 
 /*
- * eca_pager_front_region: the region that shows the front to the guest, so
- * that translations of its code can be dropped.  NULL: it goes.  BQL.
+ * eca_pager_front_ram: where the front is among QEMU's RAM, so that
+ * translations of code in it can be dropped.  BQL.
  */
-void eca_pager_front_region(ECAPager *p, uint32_t gfam, MemoryRegion *mr);
+void eca_pager_front_ram(ECAPager *p, uint32_t gfam, ram_addr_t ram);
+
+/*
+ * eca_pager_set_piece: what this host may use of a device by one of its LDs.
+ * What it could use by it and no longer can is given up, and out of reach.
+ * BQL.
+ */
+void eca_pager_set_piece(ECAPager *p, uint32_t gfam, uint32_t ld,
+                         const ECAPiece *piece);
 
 /* eca_pager_run: have the agent's thread do something, and wait.  BQL. */
 void eca_pager_run(ECAPager *p, void (*work)(void *opaque), void *opaque);

@@ -83,20 +83,19 @@ uint8_t *eca_pages_order(ECAPages *t, uint64_t dpa)
     return &t->order[dpa / CXLF_PAGE / CHUNK_PAGES];
 }
 
-void eca_pages_reset(ECAPages *t)
+void eca_pages_reset(ECAPages *t, uint64_t dpa, uint64_t size)
 {
-    for (uint64_t i = 0; i < chunks(t); i++) {
-        ECAPage *chunk = qatomic_read(&t->chunk[i]);
+    uint64_t end = dpa + size;
+    ECAPage *page;
 
-        for (unsigned n = 0; chunk && n < CHUNK_PAGES; n++) {
-            ECAPage *page = &chunk[n];
-            bool failed = page->failed, exists = page->exists;
+    while ((page = eca_pages_next(t, &dpa)) && dpa < end) {
+        bool failed = page->failed, exists = page->exists;
 
-            memset(page, 0, sizeof(*page));
-            page->failed = failed;
-            page->exists = exists;
-            qatomic_set(&page->view, first_view(t, i * CHUNK_PAGES + n));
-        }
+        memset(page, 0, sizeof(*page));
+        page->failed = failed;
+        page->exists = exists;
+        qatomic_set(&page->view, first_view(t, dpa / CXLF_PAGE));
+        dpa += CXLF_PAGE;
     }
 }
 

@@ -69,10 +69,10 @@ ECAView eca_page_view(const ECAPages *t, uint64_t dpa);
 uint8_t *eca_pages_order(ECAPages *t, uint64_t dpa);
 
 /*
- * eca_pages_reset: nothing is held, and views are as at first.  The agent's
- * thread, or before it runs; vCPUs must flush.
+ * eca_pages_reset: nothing is held from @dpa on, @size bytes, and views are
+ * as at first.  The agent's thread; vCPUs must flush.
  */
-void eca_pages_reset(ECAPages *t);
+void eca_pages_reset(ECAPages *t, uint64_t dpa, uint64_t size);
 
 /*
  * eca_pages_next: the first page from *@dpa on that has a record, or NULL.

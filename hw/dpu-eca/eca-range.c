@@ -155,6 +155,11 @@ void eca_range_start(ECARange *r, ECAPager *p)
     r->done = 0;
     r->active = true;
     QTAILQ_INSERT_TAIL(&p->ranges, r, next);
+    /* Its LD may have gone since it was asked for. */
+    if (!eca_has(p->eca, r->gfam, r->dpa, r->length)) {
+        eca_range_end(r, p, ECA_COPY_RANGE);
+        return;
+    }
     if (!(r->command & ~(ECA_COPY_FLUSH | ECA_COPY_INVALIDATE))) {
         r->done = eca_soft_command(p->soft, r->gfam, r->dpa, r->length,
                                    r->command & ECA_COPY_FLUSH,

@@ -41,6 +41,7 @@
 #define ECA_GFAM_LEAF       0x10
 #define ECA_GFAM_FLAGS      0x14
 #define ECA_GFAM_ATTACHED   (1u << 0)
+#define ECA_GFAM_LDS        (1u << 1)   /* shared out to logical devices */
 
 /* Commands by registers */
 #define ECA_COPY            0x200
@@ -96,6 +97,13 @@
 
 #define ECA_COUNTER         0x400   /* 64 bits each, enum cxlf_counter */
 #define ECA_COUNTER_END     0x800
+
+/* What this host may use: for each device a block for each of 16 LDs */
+#define ECA_PIECE           0x1800
+#define ECA_PIECE_STRIDE    0x010
+#define ECA_PIECE_DPA       0x00    /* 64 bits */
+#define ECA_PIECE_SIZE      0x08    /* bytes, 64 bits; 0: nothing */
+#define ECA_PIECE_END       0x2000
 
 /* Queues: a block of registers for each */
 #define ECA_QUEUES          4

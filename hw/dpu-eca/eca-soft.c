@@ -308,11 +308,22 @@ ECASoftFault eca_soft_fault(ECASoft *s, uint32_t gfam, uint64_t dpa,
     return ret < 0 ? ECA_SOFT_FAILED : ECA_SOFT_SERVED;
 }
 
-void eca_soft_drop(ECASoft *s)
+void eca_soft_drop(ECASoft *s, uint32_t gfam, uint64_t dpa, uint64_t size)
+{
+    Device *d = &s->device[gfam];
+    uint64_t end = dpa + size;
+
+    dpa = MAX(dpa, d->hot);
+    if (d->copies && dpa < end) {
+        eca_copies_drop(d->copies, dpa - d->hot, end - dpa);
+    }
+}
+
+void eca_soft_drop_all(ECASoft *s)
 {
     for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
         if (s->device[i].copies) {
-            eca_copies_drop(s->device[i].copies);
+            eca_copies_drop_all(s->device[i].copies);
         }
     }
 }

@@ -67,8 +67,11 @@ ECASoftFault eca_soft_fault(ECASoft *s, uint32_t gfam, uint64_t dpa,
  */
 int64_t eca_soft_step(ECASoft *s);
 
-/* eca_soft_drop: lose all copies, as a reset does. */
-void eca_soft_drop(ECASoft *s);
+/* eca_soft_drop_all: lose all copies, as a reset does. */
+void eca_soft_drop_all(ECASoft *s);
+
+/* eca_soft_drop: lose those of a range of whole pages. */
+void eca_soft_drop(ECASoft *s, uint32_t gfam, uint64_t dpa, uint64_t size);
 
 /*
  * eca_soft_command: flush, invalidate or both; the range is checked already.

@@ -76,6 +76,9 @@ static void take_want(ECAPager *p, const Want *w)
 {
     ECAPage *page = pager_page_of(p, w->gfam, w->dpa);
 
+    if (!eca_has(p->eca, w->gfam, w->dpa, CXLF_PAGE)) {
+        return;
+    }
     if (!is_hot(p, w->gfam, w->dpa) && eca_soft_is_on(p->soft, w->gfam)) {
         if (w->kind == ECA_WANT_LINES) {
             pager_count(p, w->gfam, w->dpa, CXLF_PROMOTION_REFUSED, 1);

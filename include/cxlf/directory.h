@@ -210,6 +210,13 @@ uint64_t cxlf_give_up(struct cxlf_directory *directory, unsigned host,
                       enum cxlf_event event, uint64_t *modified);
 
 /*
+ * cxlf_give_up_range: what @host itself has of whole pages of a device, by
+ * CXLF_EVICT; @dpa and @size in bytes.
+ */
+uint64_t cxlf_give_up_range(struct cxlf_directory *directory, unsigned host,
+                            uint32_t gfam, uint64_t dpa, uint64_t size);
+
+/*
  * cxlf_each_held: call @fn for each page that @host has by its entry, shared
  * or owned: not for pages in transactions, which it may have lost already, and
  * not where the entry names groups of hosts.  Entries of leaves that are not

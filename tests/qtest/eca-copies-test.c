@@ -165,7 +165,7 @@ static void do_drain(Host *h)
 
 static void do_drop(Host *h)
 {
-    eca_copies_drop(h->copies);
+    eca_copies_drop_all(h->copies);
 }
 
 /* What an agent does when the mode changes, in one go. */

@@ -8,7 +8,14 @@
 #include "atomic16.h"
 #include "shard.h"
 
-struct sums {
+/* What is given up, and what came of it. */
+struct giving_up {
+    const struct cxlf_directory *d;
+    unsigned host;
+    enum cxlf_event event;
+    bool some;                  /* what follows alone, else everything */
+    uint32_t gfam;
+    uint64_t dpa, size;
     uint64_t held, modified;
 };
 
@@ -44,11 +51,26 @@ static void tell_poison(const struct cxlf_directory *d,
     }
 }
 
-static void give_up_entry(const struct cxlf_directory *d,
-                          struct cxlf_shard *s, uint32_t index,
-                          unsigned host, enum cxlf_event event,
-                          struct sums *sums)
+static bool is_given_up(const struct giving_up *g,
+                        const struct cxlf_target *t)
 {
+    struct cxlf_home home = {
+        .leaf = t->shard.leaf, .shard = t->shard.shard, .unit = t->unit,
+    };
+    uint32_t gfam;
+    uint64_t dpa;
+
+    return !g->some ||
+           (cxlf_topology_unit(&g->d->topology, t->shard.kind, &home, &gfam,
+                               &dpa) &&
+            gfam == g->gfam && dpa - g->dpa < g->size);
+}
+
+static void give_up_entry(struct giving_up *g, struct cxlf_shard *s,
+                          uint32_t index)
+{
+    enum cxlf_event event = g->event;
+    unsigned host = g->host;
     bool changes = true;
 
     /* Again, where the host held the unit and wanted it recalled. */
@@ -68,6 +90,9 @@ static void give_up_entry(const struct cxlf_directory *d,
             return;
         }
         t.unit = CXLF_WORD_TAG(old.word) - 1;
+        if (!is_given_up(g, &t)) {
+            return;
+        }
         changes = false;
         if (line.state == CXLF_L_I && event == CXLF_EVICT) {
             /* It has no page to evict; its demotion ends as by its death. */
@@ -79,11 +104,11 @@ static void give_up_entry(const struct cxlf_directory *d,
             break;
         case CXLF_OK:
             if (cxlf_set_has(m.before.holders, host, s->hosts)) {
-                sums->held++;
-                sums->modified += may_be_modified(s->kind, m.before.state);
+                g->held++;
+                g->modified += may_be_modified(s->kind, m.before.state);
             }
             if (m.actions & CXLF_A_POISON) {
-                tell_poison(d, &t);
+                tell_poison(g->d, &t);
             }
             /* A coarse set forgets nobody. */
             changes = m.before.state != m.after.state ||
@@ -95,10 +120,10 @@ static void give_up_entry(const struct cxlf_directory *d,
     }
 }
 
-static void give_up_shard(const struct cxlf_directory *d,
-                          struct cxlf_shard *s, unsigned host,
-                          enum cxlf_event event, struct sums *sums)
+static void give_up_shard(struct giving_up *g, struct cxlf_shard *s)
 {
+    const struct cxlf_directory *d = g->d;
+
     for (uint64_t w = 0; w < d->touched_words[s->kind]; w++) {
         uint64_t word = __atomic_load_n(&s->touched[w], __ATOMIC_SEQ_CST);
 
@@ -108,7 +133,7 @@ static void give_up_shard(const struct cxlf_directory *d,
 
             for (uint64_t i = first; i < first + CXLF_TOUCHED_ENTRIES &&
                  i < d->entries[s->kind]; i++) {
-                give_up_entry(d, s, i, host, event, sums);
+                give_up_entry(g, s, i);
             }
         }
     }
@@ -177,7 +202,7 @@ void cxlf_each_held(const struct cxlf_directory *d, unsigned host,
 }
 
 /* Accesses that a dead host was inside of are over. */
-static void clear_inside(struct cxlf_directory *d, unsigned host,
+static void clear_inside(const struct cxlf_directory *d, unsigned host,
                          uint32_t leaf)
 {
     uint32_t *count = d->leaf[leaf].inside[host].count;
@@ -186,10 +211,9 @@ static void clear_inside(struct cxlf_directory *d, unsigned host,
     __atomic_store_n(&count[1], 0, __ATOMIC_SEQ_CST);
 }
 
-uint64_t cxlf_give_up(struct cxlf_directory *d, unsigned host,
-                      enum cxlf_event event, uint64_t *modified)
+static void give_up_all(struct giving_up *g)
 {
-    struct sums sums = { 0 };
+    const struct cxlf_directory *d = g->d;
 
     for (uint32_t leaf = 0; leaf < d->topology.leaves; leaf++) {
         if (cxlf_leaf_get(d, leaf) != CXLF_LEAF_DOWN) {
@@ -197,15 +221,35 @@ uint64_t cxlf_give_up(struct cxlf_directory *d, unsigned host,
                 struct cxlf_shard s = cxlf_shard_at(d, i % CXLF_UNITS, leaf,
                                                     i / CXLF_UNITS);
 
-                give_up_shard(d, &s, host, event, &sums);
+                give_up_shard(g, &s);
             }
         }
-        if (event != CXLF_EVICT) {
-            clear_inside(d, host, leaf);
+        if (g->event != CXLF_EVICT) {
+            clear_inside(d, g->host, leaf);
         }
     }
+}
+
+uint64_t cxlf_give_up(struct cxlf_directory *d, unsigned host,
+                      enum cxlf_event event, uint64_t *modified)
+{
+    struct giving_up g = { .d = d, .host = host, .event = event };
+
+    give_up_all(&g);
     if (modified) {
-        *modified = sums.modified;
+        *modified = g.modified;
     }
-    return sums.held;
+    return g.held;
+}
+
+uint64_t cxlf_give_up_range(struct cxlf_directory *d, unsigned host,
+                            uint32_t gfam, uint64_t dpa, uint64_t size)
+{
+    struct giving_up g = {
+        .d = d, .host = host, .event = CXLF_EVICT, .some = true,
+        .gfam = gfam, .dpa = dpa, .size = size,
+    };
+
+    give_up_all(&g);
+    return g.held;
 }

@@ -23,34 +23,31 @@ OBJECT_DECLARE_SIMPLE_TYPE(ECAState, DPU_ECA)
 CXLFabric *eca_fabric(ECAState *s);
 
 /*
- * eca_attach_gfam: the memory of device @gfam, HOT then BULK, as this process
- * has it mapped from descriptor @fd; both must stay until eca_detach_gfam().
- * BQL.
+ * eca_attach_gfam: from now on this host may use @size bytes from @dpa on of
+ * device @gfam: all of it (@ld is 0), or logical device @ld of it, whole
+ * pages.  BQL.
+ * eca_detach_gfam: no longer.  Windows show nothing of it any more.  What
+ * this host holds of it is given up and out of reach when this returns;
+ * accesses that are still under way fail.  Waits for no vCPU.  BQL.
  */
-bool eca_attach_gfam(ECAState *s, uint32_t gfam, void *memory, int fd,
-                     Error **errp);
-void eca_detach_gfam(ECAState *s, uint32_t gfam);
+bool eca_attach_gfam(ECAState *s, uint32_t gfam, uint32_t ld, uint64_t dpa,
+                     uint64_t size, Error **errp);
+void eca_detach_gfam(ECAState *s, uint32_t gfam, uint32_t ld);
 
 /*
- * eca_front: the mapping of a device's memory that the guest may access,
- * page by page as the directory permits; NULL with ownership=off.
- * eca_front_region: the region that shows it, or NULL when it goes.  BQL.
+ * eca_show: what vCPUs and devices see of a device's memory, page by page,
+ * for windows to be aliases of; offsets are the device's DPA.  It stays, for
+ * whoever holds a translation to it, while the agent does.  NULL with
+ * ownership=off, or before the first eca_attach_gfam().  BQL.
  */
-void *eca_front(ECAState *s, uint32_t gfam);
-void eca_front_region(ECAState *s, uint32_t gfam, MemoryRegion *mr);
-
-/* eca_is_by_page: HOT is tracked by pages, too; nothing is trapped. */
-bool eca_is_by_page(ECAState *s);
-
-/* eca_is_direct: whether vCPUs see the front at a page.  Any thread. */
-bool eca_is_direct(ECAState *s, uint32_t gfam, uint64_t dpa);
+MemoryRegion *eca_show(ECAState *s, uint32_t gfam);
 
 /*
  * eca_window: where in this host's physical memory a DPA range of a device
- * is, so that a failed access can be reported by its address.  @window: which
- * of the endpoint's decoders.  @size 0: it is gone.  BQL.
+ * is, so that a failed access can be reported by its address.  @window: the
+ * endpoint's own name for it.  @size 0: it is gone.  BQL.
  */
-void eca_window(ECAState *s, uint32_t gfam, unsigned window, uint64_t dpa,
+void eca_window(ECAState *s, uint32_t gfam, const void *window, uint64_t dpa,
                 hwaddr hpa, uint64_t size);
 
 /* eca_add_recovery_notifier: called after holdings were recovered.  BQL. */
@@ -91,11 +88,16 @@ typedef struct ECAHotConfig {
     uint32_t max_count;         /* where counters stay */
     /* A bit for each 256 MiB, or NULL; the caller's, until eca_hot_stop(). */
     const uint64_t *ranges;
+    uint64_t start;             /* DPA of the first unit, and of @ranges */
 } ECAHotConfig;
 
-/* eca_hot_start: count from now on, and from 0.  BQL. */
-void eca_hot_start(ECAState *s, uint32_t gfam, const ECAHotConfig *config);
-void eca_hot_stop(ECAState *s, uint32_t gfam);
+/*
+ * eca_hot_start: count in logical device @ld of @gfam (0: it has none) from
+ * now on, and from 0.  BQL.
+ */
+void eca_hot_start(ECAState *s, uint32_t gfam, uint32_t ld,
+                   const ECAHotConfig *config);
+void eca_hot_stop(ECAState *s, uint32_t gfam, uint32_t ld);
 
 /* A unit (its number) that was hot; called under a lock: only note it. */
 typedef void ECAHotUnit(void *opaque, uint64_t unit, uint32_t count);
@@ -104,7 +106,7 @@ typedef void ECAHotUnit(void *opaque, uint64_t unit, uint32_t count);
  * eca_hot_epoch: end an epoch.  Calls @unit for each unit that counted
  * @threshold or more, and begins from 0 again.  BQL.
  */
-void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t threshold,
-                   ECAHotUnit *unit, void *opaque);
+void eca_hot_epoch(ECAState *s, uint32_t gfam, uint32_t ld,
+                   uint32_t threshold, ECAHotUnit *unit, void *opaque);
 
 #endif /* HW_CXLF_ECA_H */

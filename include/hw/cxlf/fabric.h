@@ -160,6 +160,9 @@ enum {
 void cxl_fabric_reserve(CXLFabric *f, bool reserve, uint32_t gfam,
                         uint64_t dpa, uint64_t length);
 void cxl_fabric_unreserve_all(CXLFabric *f);
+/* What it has of a range that it may not use any more; without an answer. */
+void cxl_fabric_unreserve_in(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                             uint64_t size);
 int cxl_fabric_reserve_result(CXLFabric *f);
 
 /* cxl_fabric_add_reserve_notifier: called when an answer has come. */
