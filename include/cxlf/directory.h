@@ -227,4 +227,14 @@ typedef void cxlf_held_fn(void *opaque, uint32_t gfam, uint64_t dpa,
 void cxlf_each_held(const struct cxlf_directory *directory, unsigned host,
                     cxlf_held_fn *fn, void *opaque);
 
+/*
+ * cxlf_forget_range: return the entries of @leaf for @length bytes of device @gfam
+ * from @dpa on to what they are in a new fabric: nobody's, not poisoned, not
+ * corrupted.  For the owner of the fabric, while no host uses or may use these
+ * bytes; others go on in the same leaf.  Returns how many entries had
+ * something in them.
+ */
+uint64_t cxlf_forget_range(struct cxlf_directory *directory, uint32_t leaf,
+                           uint32_t gfam, uint64_t dpa, uint64_t length);
+
 #endif /* CXLF_DIRECTORY_H */

@@ -184,6 +184,13 @@ struct cxlf_fm_ops {
                   uint64_t token);
     void (*event)(void *opaque, const struct cxlf_fm_event *event);
 
+    /*
+     * Place LDs of new sizes in an MLD's memory: @size of each in bytes, those
+     * that are bound as before.  False, and nothing has changed, if there is
+     * no room for one in one piece.  NULL: there always is.
+     */
+    bool (*place)(void *opaque, unsigned component, const uint64_t *size);
+
     /* 0 assert PERST#, 1 deassert it, 2 reset the PPB */
     enum cxlf_cci (*port_control)(void *opaque, unsigned component,
                                   unsigned port, unsigned operation);
@@ -425,6 +432,12 @@ bool cxlf_fm_connect(struct cxlf_fm *fm, unsigned component, unsigned port,
 /* What the commands say of a port's link. */
 bool cxlf_fm_set_link(struct cxlf_fm *fm, unsigned component, unsigned port,
                       const struct cxlf_fm_link *link);
+
+/*
+ * cxlf_fm_bound: an LD of a device is behind a vPPB from the beginning, as by
+ * Bind: @b's component, VCS, vPPB, port and LD.  False if Bind would refuse.
+ */
+bool cxlf_fm_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b);
 
 /*
  * cxlf_fm_command: one command.

@@ -5,11 +5,13 @@
  * are on one machine, so numbers are in its byte order.  A member sends
  * JOIN; the owner answers REFUSE, or WELCOME and then one SEGMENT for each
  * segment, each with one descriptor (SCM_RIGHTS), and DOORBELLS until there
- * is a doorbell for each host number, with as many descriptors as each says;
- * the member maps the segments and sends READY.  After that it may send
- * RESERVE, of which each is answered by RESERVED, REQUEST, to which ANSWER
- * comes when there is one, and CCI, whose answer is CCI_ANSWER.  LEAVE ends an
- * orderly stay.
+ * is a doorbell for each host number, with as many descriptors as each says,
+ * and one PLUG for each logical device (LD) that the host has; the member maps
+ * the segments and sends READY.  After that it may send RESERVE, of which each
+ * is answered by RESERVED, REQUEST, to which ANSWER comes when there is one,
+ * and CCI, whose answer is CCI_ANSWER; and the owner may send PLUG and UNPLUG,
+ * to which PLUGGED and UNPLUGGED come when it is done.  LEAVE ends an orderly
+ * stay.
  * Everything here is checked by the functions below before anything else
  * looks at it.
  *
@@ -25,7 +27,7 @@
 #include "cxlf/abi.h"
 
 #define CXLF_WIRE_MAGIC     0x46584c43u     /* "CLXF" */
-#define CXLF_WIRE_VERSION   3u
+#define CXLF_WIRE_VERSION   4u
 /* A topology of 62 hosts, 8 leaves and 8 devices needs about 6 KiB. */
 #define CXLF_WIRE_BLOB_MAX  (512u << 10)    /* 4,095 hosts take 220 KiB */
 #define CXLF_WIRE_TEXT_MAX  255u
@@ -46,6 +48,10 @@ enum cxlf_wire_type {
     CXLF_WIRE_ANSWER,
     CXLF_WIRE_CCI,
     CXLF_WIRE_CCI_ANSWER,
+    CXLF_WIRE_PLUG,
+    CXLF_WIRE_PLUGGED,
+    CXLF_WIRE_UNPLUG,
+    CXLF_WIRE_UNPLUGGED,
     CXLF_WIRE_TYPES
 };
 
@@ -72,6 +78,8 @@ struct cxlf_wire_welcome {
     uint32_t segments;      /* how many SEGMENT messages follow */
     uint32_t blob;          /* bytes of topology that follow */
     uint32_t doorbells;     /* one for each host number; after the segments */
+    uint32_t plugs;         /* how many PLUG messages follow those */
+    uint32_t zero;
 };
 
 enum cxlf_wire_kind {
@@ -203,9 +211,57 @@ struct cxlf_wire_cci {
     uint32_t length;        /* bytes of the payload */
 };
 
+/* vPPBs of a host, and with 0, which is its upstream port's. */
+#define CXLF_WIRE_VPPBS     16u
+
+/*
+ * Show an LD to the host, if it is not there.  It takes back an UNPLUG of the
+ * same LD that is not answered yet.
+ */
+struct cxlf_wire_plug {
+    uint32_t gfam;
+    uint32_t ld;
+    uint64_t start;         /* DPA of the device, bytes */
+    uint64_t size;          /* bytes */
+    uint32_t vppb;          /* 1 to CXLF_WIRE_VPPBS - 1 */
+    uint32_t zero;
+    uint64_t token;         /* comes back with the answer; not 0 */
+};
+
+/* As the option of Unbind vPPB. */
+enum cxlf_unplug {
+    CXLF_UNPLUG_WAIT,       /* until the host has let go by itself */
+    CXLF_UNPLUG_MANAGED,    /* ask its operating system */
+    CXLF_UNPLUG_SURPRISE,
+    CXLF_UNPLUGS
+};
+
+/* Take an LD from the host; only then does it answer. */
+struct cxlf_wire_unplug {
+    uint32_t gfam;
+    uint32_t ld;
+    uint32_t how;           /* enum cxlf_unplug */
+    uint32_t zero;
+    uint64_t token;         /* comes back with the answer; not 0 */
+};
+
+enum cxlf_plug_result {
+    CXLF_PLUG_OK,
+    CXLF_PLUG_NO_SLOT,      /* the host has no slot for that vPPB */
+    CXLF_PLUG_FAILED,
+    CXLF_PLUG_RESULTS
+};
+
+/* Of PLUGGED and of UNPLUGGED. */
+struct cxlf_wire_plugged {
+    uint64_t token;
+    uint32_t result;        /* enum cxlf_plug_result */
+    uint32_t zero;
+};
+
 CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
-CXLF_ASSERT_SIZE(cxlf_wire_welcome, 32);
+CXLF_ASSERT_SIZE(cxlf_wire_welcome, 40);
 CXLF_ASSERT_SIZE(cxlf_wire_segment, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_doorbells, 8);
 CXLF_ASSERT_SIZE(cxlf_wire_refuse, 256);
@@ -214,6 +270,9 @@ CXLF_ASSERT_SIZE(cxlf_wire_reserved, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_request, 56);
 CXLF_ASSERT_SIZE(cxlf_wire_answer, 40);
 CXLF_ASSERT_SIZE(cxlf_wire_cci, 16);
+CXLF_ASSERT_SIZE(cxlf_wire_plug, 40);
+CXLF_ASSERT_SIZE(cxlf_wire_unplug, 24);
+CXLF_ASSERT_SIZE(cxlf_wire_plugged, 16);
 
 /* The longest payload of any message. */
 #define CXLF_WIRE_PAYLOAD_MAX \
@@ -253,6 +312,13 @@ bool cxlf_wire_read_request(const void *payload, size_t length,
                             struct cxlf_wire_request *out, const char **why);
 bool cxlf_wire_read_answer(const void *payload, size_t length,
                            struct cxlf_wire_answer *out, const char **why);
+bool cxlf_wire_read_plug(const void *payload, size_t length,
+                         struct cxlf_wire_plug *out, const char **why);
+bool cxlf_wire_read_unplug(const void *payload, size_t length,
+                           struct cxlf_wire_unplug *out, const char **why);
+/* Of PLUGGED and of UNPLUGGED. */
+bool cxlf_wire_read_plugged(const void *payload, size_t length,
+                            struct cxlf_wire_plugged *out, const char **why);
 
 /* Of CCI and of CCI_ANSWER; *@bytes points into @payload. */
 bool cxlf_wire_read_cci(const void *payload, size_t length,

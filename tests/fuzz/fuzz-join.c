@@ -32,6 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_request request;
     struct cxlf_wire_answer answer;
     struct cxlf_wire_cci cci;
+    struct cxlf_wire_plug plug;
+    struct cxlf_wire_unplug unplug;
+    struct cxlf_wire_plugged plugged;
     const void *blob, *payload;
     const char *why = NULL;
     uint8_t *exact;
@@ -110,6 +113,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (cxlf_wire_read_cci(payload, length, &cci, &blob, &why)) {
             MUST(cci.length <= CXLF_WIRE_CCI_MAX);
             MUST(blob == exact + sizeof(cci));
+        }
+        break;
+    case CXLF_WIRE_PLUG:
+        if (cxlf_wire_read_plug(payload, length, &plug, &why)) {
+            MUST(plug.gfam < CXLF_MAX_GFAMS && plug.ld < CXLF_MAX_LDS);
+            MUST(plug.size && plug.start <= CXLF_MAX_HOT + CXLF_MAX_BULK -
+                                            plug.size);
+        }
+        break;
+    case CXLF_WIRE_UNPLUG:
+        if (cxlf_wire_read_unplug(payload, length, &unplug, &why)) {
+            MUST(unplug.gfam < CXLF_MAX_GFAMS && unplug.ld < CXLF_MAX_LDS);
+        }
+        break;
+    case CXLF_WIRE_PLUGGED:
+    case CXLF_WIRE_UNPLUGGED:
+        if (cxlf_wire_read_plugged(payload, length, &plugged, &why)) {
+            MUST(plugged.result < CXLF_PLUG_RESULTS);
         }
         break;
     default:

@@ -108,6 +108,66 @@ static void test_corruption(void)
     fixture_done(&f);
 }
 
+/* Some lines of two devices are used; a range of one of them is forgotten. */
+static void check_forget(struct cxlf_topology topology)
+{
+    enum { LINES = 3000 };
+    const uint64_t from = CXLF_CAPACITY_UNIT / 4, length = 2 * from;
+    g_autofree struct cxlf_line *before = g_new(struct cxlf_line, 2 * LINES);
+    uint64_t grain = cxlf_topology_grain(&topology), forgotten = 0;
+    struct cxlf_line line;
+    Fixture f;
+
+    fixture_init(&f, topology);
+    for (int i = 0; i < LINES; i++) {
+        for (int gfam = 0; gfam < 2; gfam++) {
+            uint64_t dpa = (uint64_t)i * 8192 * 10 + gfam * grain;
+
+            g_assert_cmpint(cxlf_access(&f.directory, i % topology.hosts,
+                                        gfam, dpa, i % 3 ? CXLF_STORE :
+                                        CXLF_LOAD), ==, CXLF_OK);
+        }
+    }
+    /* Poison stays when a host is dead; not when its memory is forgotten. */
+    cxlf_give_up(&f.directory, 0, CXLF_LOSS, NULL);
+    for (int i = 0; i < 2 * LINES; i++) {
+        uint64_t dpa = (uint64_t)(i / 2) * 8192 * 10 + i % 2 * grain;
+
+        g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, i % 2, dpa,
+                                &before[i]));
+    }
+    for (uint32_t leaf = 0; leaf < topology.leaves; leaf++) {
+        forgotten += cxlf_forget_range(&f.directory, leaf, 1, from,
+                                       length);
+    }
+    g_assert_cmpuint(forgotten, >, 0);
+    for (int i = 0; i < 2 * LINES; i++) {
+        uint64_t dpa = (uint64_t)(i / 2) * 8192 * 10 + i % 2 * grain;
+        bool gone = i % 2 && dpa >= from && dpa - from < length;
+
+        g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, i % 2, dpa,
+                                &line));
+        g_assert_cmpint(line.state, ==, gone ? CXLF_I : before[i].state);
+        g_assert_cmphex(line.holders, ==, gone ? 0 : before[i].holders);
+        if (gone) {
+            g_assert_cmpint(cxlf_access(&f.directory, 1, 1, dpa, CXLF_STORE),
+                            ==, CXLF_OK);
+        }
+    }
+    fixture_done(&f);
+}
+
+static void test_forget(void)
+{
+    struct cxlf_topology topology = fixture_topology(3, 2, 3, 2);
+
+    check_forget(topology);
+    topology.grain = 256;
+    check_forget(topology);
+    topology.line_entries = 4096;
+    check_forget(topology);
+}
+
 static void test_recovery(void)
 {
     Fixture f;
@@ -257,6 +317,7 @@ int main(int argc, char **argv)
     g_test_add_func("/directory/sketches", test_sketches);
     g_test_add_func("/directory/refusals", test_refusals);
     g_test_add_func("/directory/corruption", test_corruption);
+    g_test_add_func("/directory/forget", test_forget);
     g_test_add_func("/directory/recovery", test_recovery);
     g_test_add_func("/directory/counters", test_counters);
     g_test_add_func("/directory/threads", test_threads);

@@ -6,7 +6,9 @@
  */
 #include <glib.h>
 #include <string.h>
+#include "cxlf/graph.h"
 #include "cxlf/reserve.h"
+#include "cxlf/topology.h"
 #include "cxlf/wire.h"
 
 static const struct cxlf_wire_header good_header = {
@@ -312,6 +314,88 @@ static void test_answer(void)
     g_assert_true(cxlf_wire_check_header(&h, &why));
 }
 
+/* Each field of PLUG and UNPLUG with values that it must not have. */
+static void test_plug(void)
+{
+    const uint64_t unit = CXLF_CAPACITY_UNIT;
+    const struct cxlf_wire_plug plug = {
+        .gfam = CXLF_MAX_GFAMS - 1, .ld = CXLF_MAX_LDS - 1, .start = unit,
+        .size = 2 * unit, .vppb = 15, .token = 1,
+    };
+    const struct cxlf_wire_unplug unplug = { .token = 1 };
+    struct cxlf_wire_plug p, p_out;
+    struct cxlf_wire_unplug u, u_out;
+    const char *why;
+
+#define PLUG(field, value, good) do {                                   \
+        p = plug;                                                       \
+        p.field = (value);                                              \
+        g_assert_true(cxlf_wire_read_plug(&p, sizeof(p), &p_out,        \
+                                          &why) == (good));             \
+    } while (0)
+    PLUG(gfam, 0, true);
+    g_assert_cmpmem(&p, sizeof(p), &p_out, sizeof(p_out));
+    PLUG(gfam, CXLF_MAX_GFAMS, false);
+    PLUG(ld, CXLF_MAX_LDS, false);
+    PLUG(start, unit / 2, false);
+    PLUG(start, CXLF_MAX_HOT + CXLF_MAX_BULK - 2 * unit, true);
+    PLUG(start, CXLF_MAX_HOT + CXLF_MAX_BULK - unit, false);
+    PLUG(start, -unit, false);
+    PLUG(size, 0, false);
+    PLUG(size, unit + 1, false);
+    PLUG(size, -unit, false);
+    PLUG(vppb, 1, true);
+    PLUG(vppb, 0, false);
+    PLUG(vppb, 16, false);
+    PLUG(zero, 1, false);
+    PLUG(token, 0, false);
+    g_assert_false(cxlf_wire_read_plug(&plug, sizeof(p) - 1, &p_out, &why));
+#undef PLUG
+#define UNPLUG(field, value, good) do {                                 \
+        u = unplug;                                                     \
+        u.field = (value);                                              \
+        g_assert_true(cxlf_wire_read_unplug(&u, sizeof(u), &u_out,      \
+                                            &why) == (good));           \
+    } while (0)
+    UNPLUG(how, CXLF_UNPLUG_SURPRISE, true);
+    UNPLUG(how, CXLF_UNPLUGS, false);
+    UNPLUG(gfam, CXLF_MAX_GFAMS, false);
+    UNPLUG(ld, CXLF_MAX_LDS, false);
+    UNPLUG(zero, 1, false);
+    UNPLUG(token, 0, false);
+    g_assert_false(cxlf_wire_read_unplug(&unplug, sizeof(u) + 1, &u_out,
+                                         &why));
+#undef UNPLUG
+}
+
+static void test_plugged(void)
+{
+    struct cxlf_wire_plugged a = { .token = 1 }, out;
+    struct cxlf_wire_header h = good_header;
+    const char *why;
+
+    for (; a.result < CXLF_PLUG_RESULTS; a.result++) {
+        g_assert_true(cxlf_wire_read_plugged(&a, sizeof(a), &out, &why));
+        g_assert_cmpmem(&a, sizeof(a), &out, sizeof(out));
+    }
+    g_assert_false(cxlf_wire_read_plugged(&a, sizeof(a), &out, &why));
+    a.result = 0;
+    g_assert_false(cxlf_wire_read_plugged(&a, sizeof(a) - 1, &out, &why));
+    a.zero = 1;
+    g_assert_false(cxlf_wire_read_plugged(&a, sizeof(a), &out, &why));
+    a.zero = a.token = 0;
+    g_assert_false(cxlf_wire_read_plugged(&a, sizeof(a), &out, &why));
+    h.type = CXLF_WIRE_PLUG;
+    h.length = sizeof(a);
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_UNPLUG;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_PLUGGED;
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.type = CXLF_WIRE_UNPLUGGED;
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+}
+
 static void test_refuse(void)
 {
     struct cxlf_wire_refuse r, out;
@@ -372,6 +456,8 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/request", test_request);
     g_test_add_func("/wire/answer", test_answer);
     g_test_add_func("/wire/cci", test_cci);
+    g_test_add_func("/wire/plug", test_plug);
+    g_test_add_func("/wire/plugged", test_plugged);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

@@ -61,13 +61,34 @@ static bool allocations_fit(const struct cxlf_fm_device *d, unsigned start,
     return true;
 }
 
+/* Whether each LD can have its new size in one piece; places them. */
+static bool place(struct fm_call *c, const struct cxlf_fm_device *d,
+                  unsigned start, unsigned n, const uint8_t *list)
+{
+    uint64_t size[CXLF_FM_LDS];
+
+    if (!c->fm->ops.place) {
+        return true;
+    }
+    for (unsigned i = 0; i < d->lds; i++) {
+        const uint8_t *set = list + 16 * (i - start);
+        uint64_t units = i >= start && i < start + n ?
+                         get64(set) + get64(set + 8) :
+                         d->ld[i].range[0] + d->ld[i].range[1];
+
+        size[i] = units * (CXLF_FM_UNIT << d->granularity);
+    }
+    return c->fm->ops.place(c->fm->opaque, c->component, size);
+}
+
 static enum cxlf_cci set_ld_allocations(struct fm_call *c)
 {
     struct cxlf_fm_device *d = fm_device(c->fm, c->component);
     unsigned n = c->in[0], start = c->in[1];
 
     if (n == 0 || start + n > d->lds ||
-        !allocations_fit(d, start, n, c->in + 4)) {
+        !allocations_fit(d, start, n, c->in + 4) ||
+        !place(c, d, start, n, c->in + 4)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     put8(c, n);

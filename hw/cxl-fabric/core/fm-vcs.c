@@ -178,22 +178,28 @@ static enum cxlf_cci begin(struct fm_call *c,
     return CXLF_CCI_BACKGROUND;
 }
 
-enum cxlf_cci fm_begin_bind(struct fm_call *c, const struct cxlf_fm_binding *b)
+/* What is true of both from the beginning of Bind on. */
+static void set_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b)
 {
-    struct cxlf_fm_vppb *v = vppb_of(c->fm, b);
+    struct cxlf_fm_vppb *v = vppb_of(fm, b);
     struct cxlf_fm_ld *ld;
 
     v->port = b->port;
     v->ld = b->ld;
     v->pid = b->pid;
-    if (b->by_pid) {
-        return begin(c, b, CXLF_FM_SHOW);
+    if (!b->by_pid) {
+        ld = ld_of(fm, b);
+        ld->bound = b->component + 1;
+        ld->vcs = b->vcs;
+        ld->vppb = b->vppb;
     }
-    ld = ld_of(c->fm, b);
-    ld->bound = c->component + 1;
-    ld->vcs = b->vcs;
-    ld->vppb = b->vppb;
-    return begin(c, b, ld->erased ? CXLF_FM_SHOW : CXLF_FM_ERASE_FIRST);
+}
+
+enum cxlf_cci fm_begin_bind(struct fm_call *c, const struct cxlf_fm_binding *b)
+{
+    set_bound(c->fm, b);
+    return begin(c, b, b->by_pid || ld_of(c->fm, b)->erased ?
+                 CXLF_FM_SHOW : CXLF_FM_ERASE_FIRST);
 }
 
 enum cxlf_cci fm_begin_unbind(struct fm_call *c,
@@ -219,20 +225,42 @@ static bool find_device(struct fm_call *c, struct cxlf_fm_binding *b)
            b->ld == CXLF_FM_LD_NONE;
 }
 
+/* Whether a vPPB is free for what is at a port, and that is nobody's. */
+static bool is_free(struct fm_call *c, struct cxlf_fm_binding *b)
+{
+    const struct cxlf_fm_vcs *v = fm_vcs(c, b->vcs);
+
+    return v && b->vppb > 0 && b->vppb < v->vppbs &&
+           v->vppb[b->vppb].status == CXLF_FM_UNBOUND &&
+           find_device(c, b) && !ld_of(c->fm, b)->bound;
+}
+
+bool cxlf_fm_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *binding)
+{
+    struct cxlf_fm_binding b = *binding;
+    struct fm_call c = { .fm = fm, .component = b.component };
+
+    b.pid = CXLF_FM_PID_NONE;
+    if (!is_free(&c, &b)) {
+        return false;
+    }
+    set_bound(fm, &b);
+    vppb_of(fm, &b)->status = bound_status(&b);
+    ld_of(fm, &b)->erased = false;
+    return true;
+}
+
 static enum cxlf_cci bind_vppb(struct fm_call *c)
 {
     struct cxlf_fm_binding b = {
         .component = c->component, .vcs = c->in[0], .vppb = c->in[1],
         .port = c->in[2], .ld = get16(c->in + 4), .pid = CXLF_FM_PID_NONE,
     };
-    const struct cxlf_fm_vcs *v = fm_vcs(c, b.vcs);
 
     if (c->c->background.phase != CXLF_FM_IDLE) {
         return CXLF_CCI_BUSY;
     }
-    if (!v || b.vppb == 0 || b.vppb >= v->vppbs ||
-        v->vppb[b.vppb].status != CXLF_FM_UNBOUND ||
-        !find_device(c, &b) || ld_of(c->fm, &b)->bound) {
+    if (!is_free(c, &b)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     return fm_begin_bind(c, &b);

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <string.h>
+#include "cxlf/graph.h"
 #include "cxlf/reserve.h"
 #include "cxlf/wire.h"
 
@@ -38,6 +39,14 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
             sizeof(struct cxlf_wire_cci) + CXLF_WIRE_CCI_MAX },
         [CXLF_WIRE_CCI_ANSWER] = { sizeof(struct cxlf_wire_cci),
             sizeof(struct cxlf_wire_cci) + CXLF_WIRE_CCI_MAX },
+        [CXLF_WIRE_PLUG] = { sizeof(struct cxlf_wire_plug),
+            sizeof(struct cxlf_wire_plug) },
+        [CXLF_WIRE_PLUGGED] = { sizeof(struct cxlf_wire_plugged),
+            sizeof(struct cxlf_wire_plugged) },
+        [CXLF_WIRE_UNPLUG] = { sizeof(struct cxlf_wire_unplug),
+            sizeof(struct cxlf_wire_unplug) },
+        [CXLF_WIRE_UNPLUGGED] = { sizeof(struct cxlf_wire_plugged),
+            sizeof(struct cxlf_wire_plugged) },
     };
 
     *why = NULL;
@@ -100,6 +109,8 @@ bool cxlf_wire_read_welcome(const void *payload, size_t length,
         *why = "WELCOME: impossible number of segments";
     } else if (out->doorbells == 0 || out->doorbells > CXLF_MAX_HOSTS) {
         *why = "WELCOME: impossible number of doorbells";
+    } else if (out->plugs > CXLF_MAX_GFAMS * CXLF_MAX_LDS || out->zero) {
+        *why = "WELCOME: impossible number of logical devices";
     } else if (out->blob == 0 || out->blob > CXLF_WIRE_BLOB_MAX ||
                out->blob != length - sizeof(*out)) {
         *why = "WELCOME: the topology's size does not fit the message";
@@ -306,4 +317,61 @@ bool cxlf_wire_read_cci(const void *payload, size_t length,
         return true;
     }
     return false;
+}
+
+/* Whether there can be such an LD; which there are is for the fabric to say. */
+static bool is_ld(uint32_t gfam, uint32_t ld)
+{
+    return gfam < CXLF_MAX_GFAMS && ld < CXLF_MAX_LDS;
+}
+
+bool cxlf_wire_read_plug(const void *payload, size_t length,
+                         struct cxlf_wire_plug *out, const char **why)
+{
+    const uint64_t most = CXLF_MAX_HOT + CXLF_MAX_BULK;
+
+    if (length != sizeof(*out)) {
+        *why = "PLUG has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (!is_ld(out->gfam, out->ld) || out->start % CXLF_CAPACITY_UNIT ||
+        out->size % CXLF_CAPACITY_UNIT || out->size == 0 || out->size > most ||
+        out->start > most - out->size || out->vppb == 0 ||
+        out->vppb >= CXLF_WIRE_VPPBS || out->zero || !out->token) {
+        *why = "PLUG names no logical device, memory or vPPB of a fabric";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_unplug(const void *payload, size_t length,
+                           struct cxlf_wire_unplug *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "UNPLUG has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (!is_ld(out->gfam, out->ld) || out->how >= CXLF_UNPLUGS ||
+        out->zero || !out->token) {
+        *why = "UNPLUG names no logical device, or asks for what is not known";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_plugged(const void *payload, size_t length,
+                            struct cxlf_wire_plugged *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "PLUGGED or UNPLUGGED has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->result >= CXLF_PLUG_RESULTS || out->zero || !out->token) {
+        *why = "PLUGGED or UNPLUGGED has no known result";
+        return false;
+    }
+    return true;
 }
