@@ -9,22 +9,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "block/aio.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-cxl-fabric.h"
 #include "qemu/bswap.h"
-#include "qemu/main-loop.h"
-#include "qemu/units.h"
 #include "compat.h"
 #include "fabric-fm.h"
 #include "trace.h"
 
-#define VPPBS   16u         /* of each VCS, with that of its USP */
 #define LANES   16u
 #define L0      4u          /* LTSSM state */
-#define FREE    UINT8_MAX   /* a unit that no LD has */
-/* So much is erased before the main loop turns to others. */
-#define PIECE   (4 * MiB)
 
 QEMU_BUILD_BUG_ON(CXLF_FM_GFDS < CXLF_MAX_GFAMS);
 QEMU_BUILD_BUG_ON(CXLF_FM_DEVICES < CXLF_MAX_GFAMS);
@@ -32,15 +25,6 @@ QEMU_BUILD_BUG_ON(CXLF_FM_LDS != CXLF_MAX_LDS);
 QEMU_BUILD_BUG_ON(CXLF_FM_PORTS < CXLF_MAX_PORTS);
 QEMU_BUILD_BUG_ON(CXLF_FM_SWITCHES < CXLF_MAX_LEAVES);
 QEMU_BUILD_BUG_ON(CXLF_FM_SWITCHES + CXLF_MAX_GFAMS > CXLF_FM_COMPONENTS);
-
-/* Memory that is being erased. */
-typedef struct CXLFabricErase {
-    uint64_t token;
-    uint32_t gfam;
-    uint8_t ld;
-    uint64_t dpa;           /* all of the LD's before it is done */
-    QTAILQ_ENTRY(CXLFabricErase) next;
-} CXLFabricErase;
 
 static unsigned component_of(const CXLFabricFm *fm, struct cxlf_node n)
 {
@@ -55,144 +39,7 @@ struct cxlf_node cxl_fabric_fm_node(const CXLFabricFm *fm, unsigned component)
            (struct cxlf_node) { CXLF_NODE_GFAM, component - fm->switches };
 }
 
-/* Memory of LDs */
-
-static struct cxlf_fm_device *device_of(CXLFabricFm *fm, uint32_t gfam)
-{
-    return &fm->core->dev[fm->core->component[fm->switches + gfam].index];
-}
-
-/*
- * Which units of a device are whose, after LDs may have got other sizes.  An
- * LD that is bound has kept its size, and so keeps its units.
- */
-static void place(CXLFabricFm *fm, uint32_t gfam)
-{
-    const struct cxlf_fm_device *d = device_of(fm, gfam);
-    uint8_t *unit = fm->unit[gfam];
-    uint64_t left[CXLF_FM_LDS];
-    unsigned ld = 0;
-
-    for (unsigned i = 0; i < d->lds; i++) {
-        left[i] = (d->ld[i].range[0] + d->ld[i].range[1]) << d->granularity;
-    }
-    for (uint64_t i = 0; i < fm->units[gfam]; i++) {
-        if (unit[i] != FREE && left[unit[i]]) {
-            left[unit[i]]--;
-        } else {
-            unit[i] = FREE;
-        }
-    }
-    for (uint64_t i = 0; i < fm->units[gfam]; i++) {
-        while (ld < d->lds && !left[ld]) {
-            ld++;
-        }
-        if (ld < d->lds && unit[i] == FREE) {
-            unit[i] = ld;
-            left[ld]--;
-        }
-    }
-}
-
-/* Nothing hides an LD from a host yet, so any host may be using it. */
-static bool has_hosts(CXLFabric *f)
-{
-    for (uint32_t i = 0; i < f->directory.topology.hosts; i++) {
-        if (qatomic_read(&f->table->host[i].state) != CXLF_HOST_FREE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool overwrite(CXLFabric *f, uint32_t gfam, uint64_t dpa)
-{
-    CXLFabricSegment *s = &f->segment[CXLF_KIND_GFAM][gfam];
-
-    if (s->backend) {
-        MemoryRegion *mr = host_memory_backend_get_memory(s->backend);
-
-        memset((char *)memory_region_get_ram_ptr(mr) + dpa, 0, PIECE);
-        return true;
-    }
-    /* Zeros that take no memory, as in a new fabric. */
-    return RETRY_ON_EINTR(fallocate(s->fd, FALLOC_FL_PUNCH_HOLE |
-                                    FALLOC_FL_KEEP_SIZE, dpa, PIECE)) == 0;
-}
-
-typedef enum Progress { GOING_ON, DONE, FAILED } Progress;
-
-static Progress erase_piece(CXLFabricFm *fm, CXLFabricErase *e)
-{
-    uint64_t unit = e->dpa / CXLF_FM_UNIT;
-
-    while (unit < fm->units[e->gfam] && fm->unit[e->gfam][unit] != e->ld) {
-        e->dpa = ++unit * CXLF_FM_UNIT;
-    }
-    if (unit == fm->units[e->gfam]) {
-        return DONE;
-    }
-    if (has_hosts(fm->fabric) || !overwrite(fm->fabric, e->gfam, e->dpa)) {
-        return FAILED;
-    }
-    e->dpa += PIECE;
-    return GOING_ON;
-}
-
-static void go_on(void *opaque)
-{
-    CXLFabricFm *fm = opaque;
-    CXLFabricErase *e = QTAILQ_FIRST(&fm->erases);
-    Progress progress;
-
-    if (!e) {
-        return;
-    }
-    progress = erase_piece(fm, e);
-    QTAILQ_REMOVE(&fm->erases, e, next);
-    if (progress == GOING_ON) {
-        QTAILQ_INSERT_TAIL(&fm->erases, e, next);
-    } else {
-        trace_cxl_fabric_fm_erase(cxl_fabric_id(fm->fabric), e->gfam, e->ld,
-                                  progress == DONE);
-        cxlf_fm_complete(fm->core, e->token, progress == DONE);
-        g_free(e);
-    }
-    if (!QTAILQ_EMPTY(&fm->erases)) {
-        qemu_bh_schedule(fm->bh);
-    }
-}
-
-/* Functions for the core; those of routing are in fabric-fm-routes.c. */
-
-static void erase(void *opaque, const struct cxlf_fm_memory *memory,
-                  uint64_t token)
-{
-    CXLFabricFm *fm = opaque;
-    CXLFabricErase *e;
-
-    if (memory->ld == CXLF_FM_LD_NONE) {
-        /* Dynamic capacity, of which no device has a region. */
-        cxlf_fm_complete(fm->core, token, false);
-        return;
-    }
-    e = g_new0(CXLFabricErase, 1);
-    e->token = token;
-    e->gfam = memory->component - fm->switches;
-    e->ld = memory->ld;
-    place(fm, e->gfam);
-    QTAILQ_INSERT_TAIL(&fm->erases, e, next);
-    qemu_bh_schedule(fm->bh);
-}
-
-/* Nothing can be plugged into a host, or taken from one, yet. */
-static void cannot_plug(void *opaque, const struct cxlf_fm_binding *binding,
-                        uint64_t token)
-{
-    CXLFabricFm *fm = opaque;
-
-    cxlf_fm_complete(fm->core, token, false);
-}
+/* Functions for the core; others are in fabric-fm-routes.c and -lds.c. */
 
 static void emit(void *opaque, const struct cxlf_fm_event *event)
 {
@@ -220,9 +67,10 @@ static void emit(void *opaque, const struct cxlf_fm_event *event)
 }
 
 static const struct cxlf_fm_ops ops = {
-    .bind = cannot_plug,
-    .unbind = cannot_plug,
-    .erase = erase,
+    .bind = cxl_fabric_fm_bind,
+    .unbind = cxl_fabric_fm_unbind,
+    .erase = cxl_fabric_fm_erase,
+    .place = cxl_fabric_fm_place,
     .event = emit,
     .drt_get = cxl_fabric_fm_drt_get,
     .drt_set = cxl_fabric_fm_drt_set,
@@ -267,29 +115,13 @@ static bool add_components(CXLFabricFm *fm)
             continue;
         }
         ok &= cxlf_fm_add_device(core, number, true, lds, 1, memory) >= 0;
-        fm->units[i] = memory / CXLF_FM_UNIT;
-        fm->unit[i] = g_malloc(fm->units[i]);
-        memset(fm->unit[i], FREE, fm->units[i]);
+        cxl_fabric_fm_create_lds(fm, i);
     }
     for (unsigned i = 0; i < core->components; i++) {
         core->component[i].pid = cxlf_graph_pid(t, fm->graph,
                                                 cxl_fabric_fm_node(fm, i));
     }
     return ok;
-}
-
-/* What a file had in it is not zeros. */
-static void place_all(CXLFabricFm *fm)
-{
-    for (uint32_t i = 0; i < fm->topology->gfams; i++) {
-        if (!fm->unit[i]) {
-            continue;
-        }
-        place(fm, i);
-        for (unsigned ld = 0; ld < device_of(fm, i)->lds; ld++) {
-            device_of(fm, i)->ld[ld].erased = !fm->fabric->memdev[i];
-        }
-    }
 }
 
 /* A port of @component, which leads to @to. */
@@ -319,9 +151,12 @@ static bool attach(CXLFabricFm *fm, unsigned component, unsigned port,
         return cxlf_fm_connect(fm->core, component, port,
                                component_of(fm, endpoint), 0);
     }
-    return *vcss >= CXLF_FM_VCSS ||
-           cxlf_fm_add_vcs(fm->core, component, (*vcss)++, port, VPPBS,
-                           false);
+    if (*vcss >= CXLF_FM_VCSS) {
+        return true;
+    }
+    fm->host_of[component][*vcss] = endpoint.number + 1;
+    return cxlf_fm_add_vcs(fm->core, component, (*vcss)++, port,
+                           CXLF_WIRE_VPPBS, false);
 }
 
 static bool add_link(CXLFabricFm *fm, const struct cxlf_link *link,
@@ -370,7 +205,7 @@ static bool build(CXLFabricFm *fm)
             return false;
         }
     }
-    place_all(fm);
+    cxl_fabric_fm_bind_first(fm);
     return true;
 }
 
@@ -389,7 +224,6 @@ void cxl_fabric_create_fm(CXLFabric *f)
     }
     /* Most of it is never touched. */
     fm->core = g_new0(struct cxlf_fm, 1);
-    fm->bh = qemu_bh_new(go_on, fm);
     if (!build(fm)) {
         fm->why = "its topology is beyond the bounds";
         g_clear_pointer(&fm->core, g_free);
@@ -401,22 +235,12 @@ void cxl_fabric_create_fm(CXLFabric *f)
 void cxl_fabric_drop_fm(CXLFabric *f)
 {
     CXLFabricFm *fm = g_steal_pointer(&f->fm);
-    CXLFabricErase *e;
 
     if (!fm) {
         return;
     }
     cxl_fabric_fm_drop_routes(fm);
-    while ((e = QTAILQ_FIRST(&fm->erases))) {
-        QTAILQ_REMOVE(&fm->erases, e, next);
-        g_free(e);
-    }
-    if (fm->bh) {
-        qemu_bh_delete(fm->bh);
-    }
-    for (int i = 0; i < CXLF_MAX_GFAMS; i++) {
-        g_free(fm->unit[i]);
-    }
+    cxl_fabric_fm_drop_lds(fm);
     g_free(fm->core);
     g_free(fm);
 }

@@ -11,7 +11,32 @@
 #include "cxlf/graph.h"
 #include "fabric-internal.h"
 
-/* Fixed but for what the core and erasing change.  Main loop. */
+typedef enum CXLFabricLdBusy {
+    LD_IDLE,
+    LD_SHOWING,
+    LD_HIDING,
+} CXLFabricLdBusy;
+
+/* An LD: where its memory is, and which host has it. */
+typedef struct CXLFabricLd {
+    CXLFabricFm *fm;
+    uint32_t gfam, ld;
+    uint64_t start, size;               /* DPA of the device, bytes */
+    int host;                           /* that it is bound to, or -1 */
+    uint32_t vppb;
+    /*
+     * Whether a host may be using it: the process of @peer, or with NULL
+     * this one.  Also after a Bind that has failed as the host was too slow.
+     */
+    bool shown;
+    CXLFabricPeer *peer;
+    uint64_t token;                     /* of the last message about it */
+    CXLFabricLdBusy busy;               /* until @timer, at the latest */
+    uint64_t operation;                 /* the core's token then */
+    QEMUTimer *timer;                   /* NULL: never used */
+} CXLFabricLd;
+
+/* Fixed but for what the core, binding and erasing change.  Main loop. */
 struct CXLFabricFm {
     CXLFabric *fabric;
     const struct cxlf_topology *topology;
@@ -19,8 +44,10 @@ struct CXLFabricFm {
     struct cxlf_fm *core;               /* NULL: there is none */
     const char *why;                         /* that there is none */
     unsigned switches;                  /* components; devices follow them */
-    uint64_t units[CXLF_MAX_GFAMS];     /* of CXLF_FM_UNIT; 0: a GFD */
-    uint8_t *unit[CXLF_MAX_GFAMS];      /* the LD that has each */
+    CXLFabricLd *ld[CXLF_MAX_GFAMS];    /* NULL: a GFD */
+    /* Of each VCS of each switch, plus 1; 0: there is none. */
+    uint16_t host_of[CXLF_FM_SWITCHES][CXLF_FM_VCSS];
+    uint64_t token;
     QTAILQ_HEAD(, CXLFabricErase) erases;
     QEMUBH *bh;
     CXLFabricEmitted emitted;
@@ -49,6 +76,26 @@ bool cxl_fabric_fm_sat_set(void *opaque, unsigned component, unsigned n,
                            const uint8_t *list);
 bool cxl_fabric_fm_gdt_set(void *opaque, unsigned component, unsigned pid,
                            unsigned first, unsigned n, const uint8_t *entry);
+
+/* fabric-fm-lds.c: LDs.  The functions for the core are those of cxlf/fm.h. */
+bool cxl_fabric_fm_place(void *opaque, unsigned component,
+                         const uint64_t *size);
+void cxl_fabric_fm_bind(void *opaque, const struct cxlf_fm_binding *binding,
+                        uint64_t token);
+void cxl_fabric_fm_unbind(void *opaque, const struct cxlf_fm_binding *binding,
+                          uint64_t token);
+void cxl_fabric_fm_erase(void *opaque, const struct cxlf_fm_memory *memory,
+                         uint64_t token);
+void cxl_fabric_fm_create_lds(CXLFabricFm *fm, uint32_t gfam);
+/* Those that the topology binds, once all is built. */
+void cxl_fabric_fm_bind_first(CXLFabricFm *fm);
+void cxl_fabric_fm_drop_lds(CXLFabricFm *fm);
+
+/* The VCS of a host, and the port of its switch that leads to a device. */
+bool cxl_fabric_fm_find_vcs(const CXLFabricFm *fm, int host,
+                            unsigned *component, unsigned *vcs);
+bool cxl_fabric_fm_find_port(const CXLFabricFm *fm, unsigned component,
+                             uint32_t gfam, unsigned *port);
 
 /* That of a fabric that this process owns, or NULL with @errp set. */
 CXLFabricFm *cxl_fabric_find_fm(const char *id, Error **errp);

@@ -46,6 +46,12 @@ typedef struct CXLFabricBulkChange CXLFabricBulkChange;
 typedef struct CXLFabricRequest CXLFabricRequest;
 typedef struct CXLFabricFm CXLFabricFm;
 
+/* What the owner has asked of this host about an LD, and waits for. */
+typedef struct CXLFabricAsked {
+    uint64_t plug, unplug;          /* tokens; 0: nothing */
+    bool managed;                   /* the unplug */
+} CXLFabricAsked;
+
 /* Events of one kind, of which guests may not cause too many. */
 typedef struct CXLFabricEmitted {
     int64_t ns;
@@ -77,6 +83,7 @@ struct CXLFabric {
     uint32_t precise_pages;
     bool has_precise_pages;
     uint32_t log_slots;
+    uint32_t bind_timeout;          /* seconds */
     uint64_t hot, bulk;
     bool has_bulk;
     bool has_bulk_mode;
@@ -126,6 +133,10 @@ struct CXLFabric {
     bool attached;
     uint32_t gfam_taken[CXLF_MAX_GFAMS];    /* a bit for each LD */
     CXLFabricGrant grant[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    CXLFabricAsked asked[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    QEMUTimer *press_timer;         /* presses attention buttons again */
+    QEMUBH *plug_bh;                /* shows what was granted at the join */
+    Notifier machine_done;          /* schedules it; notify NULL: not yet */
     bool lost;                      /* read by any thread */
     NotifierList lost_notifiers;
     CXLFabricBulkChange *bulk_change;       /* of the mode, under way */
@@ -221,6 +232,11 @@ void cxl_fabric_unlisten(CXLFabric *f);
 /* Send it; false if the peer is gone, or is ended as it does not read. */
 bool cxl_fabric_answer_peer(CXLFabricPeer *p,
                             const struct cxlf_wire_answer *answer);
+/* The same, for any message; the peer is ended later. */
+bool cxl_fabric_tell_peer(CXLFabricPeer *p, enum cxlf_wire_type type,
+                          const void *payload, size_t size);
+/* The peer that is up as @host, or NULL. */
+CXLFabricPeer *cxl_fabric_peer_of(CXLFabric *f, int host);
 
 /* fabric-routes.c: routing tables and counters of links */
 
@@ -246,6 +262,9 @@ void cxl_fabric_init_poison(CXLFabric *f);
 void cxl_fabric_drop_poison(CXLFabric *f);
 uint64_t cxl_fabric_publish_poison(CXLFabric *f, uint32_t host);
 uint64_t cxl_fabric_count_poison(CXLFabric *f);
+/* Owner: forget what was lost in a range that is erased. */
+void cxl_fabric_forget_poison(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                              uint64_t length);
 
 /* fabric-reaper.c: deaths.  All but its thread are for the main loop. */
 bool cxl_fabric_start_reaper(CXLFabric *f, void (*report)(void *opaque),
@@ -262,6 +281,9 @@ void cxl_fabric_free_ward(CXLFabric *f, CXLFabricWard *w);
 /* fabric-reserve.c */
 uint32_t cxl_fabric_table_reserve(CXLFabric *f, uint32_t host,
                                   const struct cxlf_wire_reserve *w);
+/* What any host has reserved of a range that is nobody's now. */
+void cxl_fabric_drop_reserved(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                              uint64_t length);
 void cxl_fabric_hear_reserved(CXLFabric *f,
                               const struct cxlf_wire_reserved *w);
 
@@ -299,12 +321,38 @@ void cxl_fabric_requests_changed(CXLFabric *f);
 void cxl_fabric_create_fm(CXLFabric *f);
 void cxl_fabric_drop_fm(CXLFabric *f);
 
-/* fabric-lds.c: logical devices of this process's host.  Main loop, BQL. */
-void cxl_fabric_grant_ld(CXLFabric *f, uint32_t gfam, uint32_t ld,
-                         uint64_t start, uint64_t size, uint32_t vppb);
-void cxl_fabric_revoke_ld(CXLFabric *f, uint32_t gfam, uint32_t ld);
-/* Those that the topology binds to this host. */
-void cxl_fabric_grant_bound(CXLFabric *f);
+/*
+ * fabric-fm-lds.c: LDs of the owner's devices, which hosts have them, and
+ * their memory.  A host is the process of @peer, or with NULL this one.
+ */
+
+/*
+ * The LDs that @host has, for whom the owner tells them when it joins: it has
+ * been told of them then.  Returns how many, at most CXLF_MAX_GFAMS *
+ * CXLF_MAX_LDS.
+ */
+unsigned cxl_fabric_fm_list_lds(CXLFabric *f, CXLFabricPeer *peer, int host,
+                                struct cxlf_wire_plug *list);
+/* It has joined: show it what was bound to it meanwhile. */
+void cxl_fabric_fm_host_up(CXLFabric *f, CXLFabricPeer *peer, int host);
+/* It has left, or what it held was recovered. */
+void cxl_fabric_fm_host_gone(CXLFabric *f, CXLFabricPeer *peer);
+/* It has answered; @type: PLUGGED or UNPLUGGED. */
+void cxl_fabric_fm_answered(CXLFabric *f, CXLFabricPeer *peer,
+                            enum cxlf_wire_type type,
+                            const struct cxlf_wire_plugged *answer);
+
+/*
+ * fabric-lds.c: LDs of this process's host.  Main loop, BQL.
+ *
+ * cxl_fabric_grant_at_join: before its endpoints are realized; what no
+ * endpoint of the command line shows is plugged in when the machine is ready.
+ * cxl_fabric_hear_plug, _unplug: when the owner says so.
+ */
+bool cxl_fabric_grant_at_join(CXLFabric *f, const struct cxlf_wire_plug *w);
+void cxl_fabric_hear_plug(CXLFabric *f, const struct cxlf_wire_plug *w);
+void cxl_fabric_hear_unplug(CXLFabric *f, const struct cxlf_wire_unplug *w);
+void cxl_fabric_drop_lds(CXLFabric *f);
 
 /* fabric-member.c */
 bool cxl_fabric_join(CXLFabric *f, Error **errp);

@@ -80,7 +80,8 @@ static bool expect(CXLFabric *f, uint16_t want, CXLFabricMessage *m,
     return false;
 }
 
-static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
+static bool receive_welcome(CXLFabric *f, uint32_t *segments, uint32_t *plugs,
+                            Error **errp)
 {
     g_auto(CXLFabricMessage) m = { 0 };
     struct cxlf_wire_welcome w;
@@ -105,6 +106,7 @@ static bool receive_welcome(CXLFabric *f, uint32_t *segments, Error **errp)
     memcpy(f->uuid.data, w.uuid, sizeof(w.uuid));
     f->self = w.host;
     *segments = w.segments;
+    *plugs = w.plugs;
     return true;
 }
 
@@ -202,11 +204,32 @@ static bool receive_doorbells(CXLFabric *f, uint32_t *next, Error **errp)
     return true;
 }
 
+/* An LD that this host has. */
+static bool receive_plug(CXLFabric *f, Error **errp)
+{
+    g_auto(CXLFabricMessage) m = { 0 };
+    struct cxlf_wire_plug w;
+    const char *why;
+
+    if (!expect(f, CXLF_WIRE_PLUG, &m, errp)) {
+        return false;
+    }
+    if (!cxlf_wire_read_plug(m.payload, m.length, &w, &why)) {
+        error_setg(errp, "%s", why);
+        return false;
+    }
+    if (!cxl_fabric_grant_at_join(f, &w)) {
+        error_setg(errp, "PLUG names no logical device of this fabric");
+        return false;
+    }
+    return true;
+}
+
 static bool receive_all(CXLFabric *f, Error **errp)
 {
-    uint32_t segments, doorbells = 0;
+    uint32_t segments, plugs, doorbells = 0;
 
-    if (!receive_welcome(f, &segments, errp)) {
+    if (!receive_welcome(f, &segments, &plugs, errp)) {
         return false;
     }
     for (uint32_t i = 0; i < segments; i++) {
@@ -217,6 +240,11 @@ static bool receive_all(CXLFabric *f, Error **errp)
     cxl_fabric_init_doorbells(f);
     while (doorbells < f->directory.topology.hosts) {
         if (!receive_doorbells(f, &doorbells, errp)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < plugs; i++) {
+        if (!receive_plug(f, errp)) {
             return false;
         }
     }
@@ -273,6 +301,8 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
     struct cxlf_wire_answer answer;
     struct cxlf_wire_cci cci;
     const void *bytes;
+    struct cxlf_wire_plug plug;
+    struct cxlf_wire_unplug unplug;
     const char *why;
 
     if (type == CXLF_WIRE_RESERVED &&
@@ -284,6 +314,12 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
     } else if (type == CXLF_WIRE_CCI_ANSWER &&
                cxlf_wire_read_cci(payload, length, &cci, &bytes, &why)) {
         cxl_fabric_hear_cci(f, &cci, bytes);
+    } else if (type == CXLF_WIRE_PLUG &&
+               cxlf_wire_read_plug(payload, length, &plug, &why)) {
+        cxl_fabric_hear_plug(f, &plug);
+    } else if (type == CXLF_WIRE_UNPLUG &&
+               cxlf_wire_read_unplug(payload, length, &unplug, &why)) {
+        cxl_fabric_hear_unplug(f, &unplug);
     } else {
         trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
     }

@@ -130,6 +130,9 @@ static bool complete_member(CXLFabric *f, Error **errp)
     if (!extra && f->log_slots) {
         extra = "log-slots";
     }
+    if (!extra && f->bind_timeout) {
+        extra = "bind-timeout";
+    }
     if (!extra && f->has_precise_pages) {
         extra = "precise-pages";
     }
@@ -173,6 +176,7 @@ static bool check_socket(CXLFabric *f, Error **errp)
 
 static void drop(CXLFabric *f)
 {
+    cxl_fabric_drop_lds(f);
     cxl_fabric_stop_bulk_change(f);
     cxl_fabric_drop_fm(f);
     cxl_fabric_drop_segments(f);
@@ -303,6 +307,9 @@ static CXLFabricNumber numbers[] = {
     { "log-slots", offsetof(CXLFabric, log_slots), CXLF_LOG_MAX,
       "Slots of each ownership log; without it as many as all pages need "
       "(owner only)" },
+    { "bind-timeout", offsetof(CXLFabric, bind_timeout), 3600,
+      "Seconds that a host has to show a logical device, or to let go of it; "
+      "without it 60 (owner only)" },
     { "ways", offsetof(CXLFabric, ways), CXLF_MAX_WAYS,
       "Entries of a set of a finite directory (owner only)" },
 };

@@ -36,6 +36,7 @@ struct CXLFabricPeer {
     int pidfd;                  /* -1: the ward has it */
     uint32_t pid;
     int host;                   /* that it was given */
+    bool up;                    /* it has said READY, and not hung up */
     CXLFabricWard *ward;        /* NULL: it has no number */
     QEMUTimer *timer;           /* runs while the join does */
     size_t have;
@@ -86,6 +87,7 @@ static int peer_pidfd(int fd, uint32_t *pid, Error **errp)
 static void hang_up(CXLFabricPeer *p)
 {
     cxl_fabric_drop_requests(p->fabric, p);
+    p->up = false;
     if (p->watch) {
         g_source_remove(p->watch);
         p->watch = 0;
@@ -145,6 +147,7 @@ static void bury(CXLFabricPeer *p, const CXLFabricRecovered *r)
                 "%" PRIu64 " lines and pages, %" PRIu64 " of them modified, "
                 "%" PRIu64 " poisoned", id, p->host, p->pid, r->units,
                 r->modified, r->poisoned);
+    cxl_fabric_fm_host_gone(f, p);
     forget(p);
 }
 
@@ -265,6 +268,8 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
         .blob = cxlf_graph_write(t, f->graph, blob, CXLF_WIRE_BLOB_MAX),
         .doorbells = t->hosts,
     };
+    g_autofree struct cxlf_wire_plug *plug =
+        g_new(struct cxlf_wire_plug, CXLF_MAX_GFAMS * CXLF_MAX_LDS);
     struct iovec iov[2] = {
         { .iov_base = &w, .iov_len = sizeof(w) },
         { .iov_base = blob, .iov_len = w.blob },
@@ -272,6 +277,7 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
     bool ok;
 
     memcpy(w.uuid, f->uuid.data, sizeof(w.uuid));
+    w.plugs = cxl_fabric_fm_list_lds(f, p, p->host, plug);
     ok = cxl_fabric_send(p->sioc, CXLF_WIRE_WELCOME, iov, 2, NULL, 0,
                          errp) &&
          send_segment(p, CXLF_KIND_FABRIC, 0, errp);
@@ -285,8 +291,14 @@ static bool welcome(CXLFabricPeer *p, Error **errp)
         ok = send_segment(p, CXLF_KIND_ROUTES, 0, errp) &&
              send_segment(p, CXLF_KIND_COUNTS, 0, errp);
     }
-    return ok && send_memory(p, CXLF_KIND_LOG, 0, log->size, log->fd, errp) &&
-           send_doorbells(p, errp);
+    ok = ok && send_memory(p, CXLF_KIND_LOG, 0, log->size, log->fd, errp) &&
+         send_doorbells(p, errp);
+    for (uint32_t i = 0; ok && i < w.plugs; i++) {
+        struct iovec one = { .iov_base = &plug[i], .iov_len = sizeof(*plug) };
+
+        ok = cxl_fabric_send(p->sioc, CXLF_WIRE_PLUG, &one, 1, NULL, 0, errp);
+    }
+    return ok;
 }
 
 static bool give_number(CXLFabricPeer *p, int want)
@@ -400,6 +412,23 @@ static bool send_answer(CXLFabricPeer *p,
            cxl_fabric_send(p->sioc, CXLF_WIRE_ANSWER, &iov, 1, NULL, 0, NULL);
 }
 
+bool cxl_fabric_tell_peer(CXLFabricPeer *p, enum cxlf_wire_type type,
+                          const void *payload, size_t size)
+{
+    struct iovec iov = { .iov_base = (void *)payload, .iov_len = size };
+
+    if (!p->sioc) {
+        return false;
+    }
+    if (!cxl_fabric_send(p->sioc, type, &iov, 1, NULL, 0, NULL)) {
+        /* It is lost by on_readable(): the caller may be reading from it. */
+        p->up = false;
+        shutdown(p->sioc->fd, SHUT_RDWR);
+        return false;
+    }
+    return true;
+}
+
 bool cxl_fabric_answer_peer(CXLFabricPeer *p,
                             const struct cxlf_wire_answer *answer)
 {
@@ -410,6 +439,36 @@ bool cxl_fabric_answer_peer(CXLFabricPeer *p,
         lose(p);
         return false;
     }
+    return true;
+}
+
+/* One that is dead, and not reported yet, is behind who has its number now. */
+CXLFabricPeer *cxl_fabric_peer_of(CXLFabric *f, int host)
+{
+    CXLFabricPeer *p;
+
+    QLIST_FOREACH(p, &f->peers, next) {
+        if (p->up && p->host == host) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* Answers to what the owner has asked; one that is late is no error. */
+static bool on_plugged(CXLFabricPeer *p, const struct cxlf_wire_header *h,
+                       const void *payload, const char **why)
+{
+    struct cxlf_wire_plugged w;
+
+    if (!p->ward) {
+        *why = "PLUGGED, UNPLUGGED: out of turn";
+        return false;
+    }
+    if (!cxlf_wire_read_plugged(payload, h->length, &w, why)) {
+        return false;
+    }
+    cxl_fabric_fm_answered(p->fabric, p, h->type, &w);
     return true;
 }
 
@@ -472,7 +531,12 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
             return false;
         }
         timer_del(p->timer);
+        p->up = true;
+        cxl_fabric_fm_host_up(f, p, p->host);
         return true;
+    case CXLF_WIRE_PLUGGED:
+    case CXLF_WIRE_UNPLUGGED:
+        return on_plugged(p, h, payload, why);
     case CXLF_WIRE_RESERVE:
         return on_reserve(p, payload, h->length, why);
     case CXLF_WIRE_REQUEST:
@@ -483,6 +547,8 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
         if (p->ward) {
             cxl_fabric_ward_leave(f, p->ward);
             p->ward = NULL;
+            p->up = false;
+            cxl_fabric_fm_host_gone(f, p);
         }
         return false;
     default:

@@ -139,6 +139,23 @@ uint64_t cxl_fabric_count_poison(CXLFabric *f)
     return kept;
 }
 
+void cxl_fabric_forget_poison(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                              uint64_t length)
+{
+    guint kept = 0;
+
+    QEMU_LOCK_GUARD(&f->lock);
+    for (guint i = 0; i < f->poison->len; i++) {
+        uint64_t *unit = (uint64_t *)f->poison->data;
+
+        if (gfam_of(unit[i]) != gfam || dpa_of(unit[i]) < dpa ||
+            dpa_of(unit[i]) - dpa >= length) {
+            unit[kept++] = unit[i];
+        }
+    }
+    g_array_set_size(f->poison, kept);
+}
+
 bool cxl_fabric_poison_next(CXLFabric *f, uint64_t *cursor,
                             CXLFabricPoison *p, bool *lost)
 {

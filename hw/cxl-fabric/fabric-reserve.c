@@ -50,6 +50,33 @@ uint32_t cxl_fabric_table_reserve(CXLFabric *f, uint32_t host,
     return result;
 }
 
+void cxl_fabric_drop_reserved(CXLFabric *f, uint32_t gfam, uint64_t dpa,
+                              uint64_t length)
+{
+    const struct cxlf_topology *t = &f->directory.topology;
+    g_autofree struct cxlf_reservation *list =
+        g_new(struct cxlf_reservation, CXLF_RESERVATIONS);
+    bool dropped = false;
+
+    WITH_QEMU_LOCK_GUARD(&f->lock) {
+        unsigned n = cxlf_reserve_list(f->table, t, list);
+
+        for (unsigned i = 0; i < n; i++) {
+            const struct cxlf_reservation *r = &list[i];
+
+            /* Also what is in a neighbour, if it is one range. */
+            if (r->gfam == gfam && r->dpa < dpa + length &&
+                dpa < r->dpa + r->length) {
+                cxlf_unreserve(f->table, t, r->host, gfam, r->dpa, r->length);
+                dropped = true;
+            }
+        }
+    }
+    if (dropped) {
+        cxl_fabric_ring_all(f);
+    }
+}
+
 /* The host's side */
 
 static void ask(CXLFabric *f, struct cxlf_wire_reserve w)

@@ -21,6 +21,22 @@ static void free_self(CXLFabric *f)
     f->self = -1;
 }
 
+/* A member has been told when it joined. */
+static void grant_own(CXLFabric *f)
+{
+    g_autofree struct cxlf_wire_plug *list = NULL;
+    unsigned n;
+
+    if (f->kind == CXL_FABRIC_MEMBER) {
+        return;
+    }
+    list = g_new(struct cxlf_wire_plug, CXLF_MAX_GFAMS * CXLF_MAX_LDS);
+    n = cxl_fabric_fm_list_lds(f, NULL, f->self, list);
+    for (unsigned i = 0; i < n; i++) {
+        cxl_fabric_grant_at_join(f, &list[i]);
+    }
+}
+
 int cxl_fabric_attach(CXLFabric *f, Error **errp)
 {
     if (f->kind == CXL_FABRIC_NONE) {
@@ -57,8 +73,8 @@ int cxl_fabric_attach(CXLFabric *f, Error **errp)
             return -1;
         }
     }
-    cxl_fabric_grant_bound(f);
     f->attached = true;
+    grant_own(f);
     return f->self;
 }
 
@@ -72,6 +88,8 @@ void cxl_fabric_detach(CXLFabric *f)
     cxlf_give_up(&f->directory, f->self, CXLF_EVICT, NULL);
     if (f->kind != CXL_FABRIC_MEMBER) {
         free_self(f);
+        cxl_fabric_drop_lds(f);
+        cxl_fabric_fm_host_gone(f, NULL);
     }
 }
 

@@ -228,8 +228,8 @@ void cxlf_each_held(const struct cxlf_directory *directory, unsigned host,
                     cxlf_held_fn *fn, void *opaque);
 
 /*
- * cxlf_forget_range: return the entries of @leaf for @length bytes of device @gfam
- * from @dpa on to what they are in a new fabric: nobody's, not poisoned, not
+ * cxlf_forget_range: return the entries of @leaf for @length bytes of device
+ * @gfam from @dpa on to what they are in a new fabric: nobody's, not poisoned, not
  * corrupted.  For the owner of the fabric, while no host uses or may use these
  * bytes; others go on in the same leaf.  Returns how many entries had
  * something in them.
