@@ -69,6 +69,8 @@ static void pbr_downstream_realize(PCIDevice *dev, Error **errp)
     if (s->slot.vppb && !pbr_slot_add(&s->slot, errp)) {
         return;
     }
+    /* QEMU takes a device out when the guest has switched its power off. */
+    dev->cap_present |= QEMU_PCIE_SLTCAP_PCP;
     CXL_PBR_DOWNSTREAM_GET_CLASS(dev)->parent_realize(dev, errp);
     if (*errp) {
         pbr_slot_remove(&s->slot);

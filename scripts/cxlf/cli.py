@@ -89,6 +89,14 @@ def _parser():
                     "(default 256M)")
     up.add_argument("--gfams", type=int, default=1, metavar="N",
                     help="GFAM devices, 1 or 2 (default 1)")
+    up.add_argument("--topology", metavar="FILE", help="a device tree source "
+                    "or blob that says what the fabric has, in place of "
+                    "--hosts, --leaves, --gfams, --hot and --bulk; see "
+                    "docs/topology.md")
+    up.add_argument("--slots", type=int, metavar="N", help="vPPBs of each "
+                    "guest where logical devices can be bound, 1 to "
+                    f"{machine.MAX_SLOTS} (default: 2, or one more than the "
+                    "topology binds to any host)")
     up.add_argument("--overlay", metavar="DIR",
                     help="files to copy into every guest's root")
     up.add_argument("--with", dest="packages", action="append",

@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 
-from . import agent, guest, machine, procs, qmp, ui
+from . import agent, guest, machine, procs, qmp, topology, ui
 
 
 # What QEMU says when it falls over that race; see Cluster._start_again.
@@ -228,6 +228,8 @@ class Cluster:
                 os.unlink(os.readlink(link))
 
     def _start_owner(self, config):
+        if config.topology:
+            topology.compiled(config.topology, self.place("topology.dtb"))
         procs.spawn(machine.owner(config, self.place),
                     os.path.join(self._procs(), "owner"),
                     self.place("owner.log"))

@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Optional
 
-from . import ui
+from . import topology, ui
 from .qemu import FIRMWARE_DIRS, TOP
 
 MIB = 1 << 20
 GRAIN = 256 * MIB
 AGENT_PORT = "org.qemu.guest_agent.0"
+MAX_SLOTS = 15                          # vPPBs of a host, without its port's
+# A port of a guest has 4 decoders; an LD that has HOT and BULK needs two.
+SLOTS_EACH = 2                          # of a host bridge and its window
 DEVICES = ("fabric", "type3", "none")
 DEFAULT_BINARY = os.path.join(TOP, "build", "qemu", "out",
                               "qemu-system-x86_64")
@@ -60,10 +63,46 @@ class Config:
     eca_options: str = ""
     fabric_options: str = ""
     network: bool = False               # between hosts 0 and 1
+    topology: Optional[str] = None      # a file; it says what the fabric has
+    slots: Optional[int] = None         # of each guest, for LDs
+    pool: bool = False                  # the topology's devices have LDs
+    largest: int = 0                    # bytes of its largest LD
     extra: list = field(default_factory=list)
+
+    def _take_topology(self):
+        """What the file says, in place of the options."""
+        found = topology.layout(self.topology)
+        kinds = {bool(each.lds) for each in found.gfams}
+        sizes = {(each.hot, each.bulk) for each in found.gfams}
+        if self.device != "fabric":
+            raise ui.UserError("--topology needs --device fabric")
+        if len(kinds) > 1 or (kinds == {False} and len(sizes) > 1):
+            raise ui.UserError(
+                f"--topology {self.topology}: accepts devices that all have "
+                "LDs, or all have none and the same sizes")
+        self.hosts, self.leaves = found.hosts, found.leaves
+        self.pool = kinds == {True}
+        if not self.pool:
+            self.gfams = len(found.gfams)
+            (self.hot, self.bulk), = sizes
+            return
+        self.largest = max((each.hot + each.bulk) // each.lds // GRAIN * GRAIN
+                           for each in found.gfams)
+        if self.slots is None:
+            self.slots = min(MAX_SLOTS, max(2, found.most_bound + 1))
 
     def check(self):
         """Raise UserError, naming the option, if something cannot be."""
+        if self.topology:
+            self._take_topology()
+        if self.slots is not None and not self.pool:
+            raise ui.UserError("--slots needs --topology with a device that "
+                               "has LDs, such as topologies/pooled.dts")
+        if self.pool and not 1 <= self.slots <= MAX_SLOTS:
+            raise ui.UserError(f"--slots {self.slots}: accepts 1 to "
+                               f"{MAX_SLOTS}")
+        if self.pool and self.online:
+            raise ui.UserError("--online needs a device without LDs")
         for option, value, low, high in (
                 ("--hosts", self.hosts, 1, 62), ("--smp", self.smp, 1, 64),
                 ("--leaves", self.leaves, 1, 64),
@@ -100,8 +139,13 @@ class Config:
 
     def window(self):
         """Bytes of the fixed window that all regions of a host fit in."""
-        need = self.gfams * (self.hot + self.bulk)
+        need = SLOTS_EACH * self.largest if self.pool else \
+            self.gfams * (self.hot + self.bulk)
         return max(1 << 30, need)
+
+    def bridges(self):
+        """Host bridges of a guest, each with a window of its own."""
+        return -(-self.slots // SLOTS_EACH) if self.pool else 1
 
 
 def _firmware():
@@ -125,21 +169,29 @@ def _messages(name, place):
 def owner(config, place):
     """The process without a guest that owns the fabric."""
     more = "," + config.fabric_options if config.fabric_options else ""
+    what = f"topology={place('topology.dtb')}" if config.topology else \
+        f"hosts={config.hosts},leaves={config.leaves}," \
+        f"gfams={config.gfams},hot={config.hot},bulk={config.bulk}"
     return [config.binary, "-name", f"cxlf-{config.name}-owner",
             "-machine", "none", "-nodefaults", "-display", "none",
             *_monitor(place("owner.qmp")), *_messages("owner", place),
             "-object", f"cxl-fabric,id=fabric0,listen=on,"
-            f"socket={place('fabric.sock')},hosts={config.hosts},"
-            f"leaves={config.leaves},gfams={config.gfams},"
-            f"hot={config.hot},bulk={config.bulk}{more}"]
+            f"socket={place('fabric.sock')},{what}{more}"]
 
 
 def _fabric_devices(config, host, place):
     eca = "," + config.eca_options if config.eca_options else ""
     argv = ["-object", f"cxl-fabric,id=fabric0,host={host},"
             f"socket={place('fabric.sock')}",
-            "-device", f"dpu-eca,id=eca0,bus=pcie.0,fabric=fabric0{eca}",
-            "-device", "cxl-pbr-upstream,id=us0,bus=rp0"]
+            "-device", f"dpu-eca,id=eca0,bus=pcie.0,fabric=fabric0{eca}"]
+    for bridge in range(config.bridges()):
+        argv += ["-device", f"cxl-pbr-upstream,id=us{bridge},bus=rp{bridge}"]
+    if config.pool:
+        for slot in range(config.slots):
+            argv += ["-device", f"cxl-pbr-downstream,id=vppb{slot + 1},"
+                     f"bus=us{slot // SLOTS_EACH},port={slot % SLOTS_EACH},"
+                     f"chassis=1,slot={slot + 1},vppb={slot + 1},eca=eca0"]
+        return argv
     options = "," + config.gfam_options if config.gfam_options else ""
     for index in range(config.gfams):
         argv += ["-device", f"cxl-pbr-downstream,id=ds{index},bus=us0,"
@@ -172,9 +224,30 @@ def _network(host, place):
             f"mac=52:54:00:00:00:{host + 1:02x}"]
 
 
+def _windows(config):
+    """A fixed window for each host bridge."""
+    return "".join(f",cxl-fmw.{n}.targets.0=cxl.{n + 1},"
+                   f"cxl-fmw.{n}.size={config.window() // MIB}M"
+                   for n in range(config.bridges()))
+
+
+def _host_bridges(config):
+    # vPPBs have their own numbers as slots of the guest's.
+    first = MAX_SLOTS + 1 if config.pool else 2
+    argv = []
+    for n in range(config.bridges()):
+        argv += ["-device", f"pxb-cxl,id=cxl.{n + 1},bus=pcie.0,"
+                 f"bus_nr={12 + 16 * n},hdm_for_passthrough=true",
+                 "-device", f"cxl-rp,id=rp{n},bus=cxl.{n + 1},port=0,"
+                 f"chassis=0,slot={first + n}"]
+    return argv
+
+
 def guest(config, host, place, vmlinuz, initrd):
     """A host with its guest."""
     name = f"host{host}"
+    # What comes and goes is not there when the guest boots.
+    none = config.device == "none" or config.pool
     # Upstream's devices get maxcpus=2: with one CPU at most, TCG compiles
     # atomics as plain loads and stores, and the comparison would show that.
     smp = f"{config.smp},maxcpus={max(2, config.smp)}" \
@@ -186,7 +259,7 @@ def guest(config, host, place, vmlinuz, initrd):
              "no_timer_check",
              "cxlf.host=" + str(host),
              f"cxlf.hosts={config.hosts}",
-             f"cxlf.gfams={0 if config.device == 'none' else config.gfams}",
+             f"cxlf.gfams={0 if none else config.gfams}",
              f"cxlf.hot={config.hot}", f"cxlf.bulk={config.bulk}"]
     if host in config.online:
         # Memory of an upstream device is this guest's alone.
@@ -206,8 +279,7 @@ def guest(config, host, place, vmlinuz, initrd):
     if config.network and host < 2:
         devices += _network(host, place)
     return [config.binary, "-name", f"cxlf-{config.name}-{name}",
-            "-M", "q35,cxl=on,smm=off,cxl-fmw.0.targets.0=cxl.1,"
-            f"cxl-fmw.0.size={config.window() // MIB}M",
+            "-M", "q35,cxl=on,smm=off" + _windows(config),
             "-cpu", CPU, "-smp", smp,
             "-m", f"{config.mem // MIB}M", *memory,
             "-accel", "tcg,thread=multi",
@@ -220,8 +292,5 @@ def guest(config, host, place, vmlinuz, initrd):
             "-chardev", f"socket,id=ga,path={place(name + '.ga')},"
             "server=on,wait=off",
             "-device", f"virtserialport,chardev=ga,name={AGENT_PORT}",
-            "-device", "pxb-cxl,id=cxl.1,bus=pcie.0,bus_nr=12,"
-            "hdm_for_passthrough=true",
-            "-device", "cxl-rp,id=rp0,bus=cxl.1,port=0,chassis=0,slot=2",
-            *devices, "-kernel", vmlinuz, "-initrd", initrd,
+            *_host_bridges(config), *devices, "-kernel", vmlinuz, "-initrd", initrd,
             "-append", " ".join(words), *config.extra]

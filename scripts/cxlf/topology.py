@@ -7,9 +7,11 @@ graphviz's language; dot draws that.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 
 from . import build, debian, ui
 
@@ -59,6 +61,54 @@ def read(source, *options, program=None):
         why = done.stderr.strip().removeprefix(f"{blob}: ")
         raise ui.UserError(f"{source}: {why}")
     return done.stdout
+
+
+@dataclass
+class Gfam:
+    """A GFAM device: bytes of its memory, and its logical devices."""
+    hot: int
+    bulk: int
+    lds: int = 0
+
+
+@dataclass
+class Layout:
+    """What of a topology makes a difference to its guests."""
+    hosts: int
+    leaves: int
+    gfams: list
+    most_bound: int                     # LDs that one host has at first
+
+
+def _bound(source):
+    """How many LDs each host has at first, by number."""
+    many = {}
+    with tempfile.TemporaryDirectory(prefix="cxlf-topology-") as folder:
+        blob = os.path.join(folder, "blob")
+        compiled(source, blob)
+        text = subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", blob],
+                              check=True, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE).stdout
+    for cells in re.findall(r"\bbound = <([^>]*)>", text):
+        for cell in cells.split():
+            host = int(cell, 0)
+            if host != 0xffffffff:
+                many[host] = many.get(host, 0) + 1
+    return many
+
+
+def layout(source):
+    """The Layout of a source or blob; UserError if it is wrong."""
+    debian.install(["device-tree-compiler"])
+    text = read(source)
+    hosts, leaves = re.match(r"(\d+) hosts, \d+ GFAM devices, (\d+) leaves",
+                             text).groups()
+    gfams = [Gfam(int(float(hot) * (1 << 30)), int(float(bulk) * (1 << 30)),
+                  int(lds or 0)) for hot, bulk, lds in re.findall(
+                      r"^gfam@\w+: HOT ([\d.]+) GiB, BULK ([\d.]+) GiB"
+                      r"(?:, (\d+) logical)?", text, re.M)]
+    return Layout(int(hosts), int(leaves), gfams,
+                  max(_bound(source).values(), default=0))
 
 
 def draw(text):
