@@ -202,6 +202,30 @@ static void gfam_config_write(PCIDevice *dev, uint32_t addr, uint32_t value,
     pcie_cap_flr_write_config(dev, addr, value, size);
 }
 
+/* A container and what is in it have one owner, which would never end. */
+static void empty(MemoryRegion *container)
+{
+    MemoryRegion *mr;
+
+    while ((mr = QTAILQ_FIRST(&container->subregions))) {
+        memory_region_del_subregion(container, mr);
+    }
+}
+
+/*
+ * What QEMU's device leaves behind in its exit.  Until the device is freed
+ * a vCPU may still be on its way to a register: nothing must come of it.
+ */
+static void end_type3(CXLType3Dev *ct3d)
+{
+    memset(ct3d->cci.cxl_cmd_set, 0, sizeof(ct3d->cci.cxl_cmd_set));
+    g_clear_pointer(&ct3d->cci.bg.timer, timer_free);
+    ct3d->cxl_cstate.crb.special_ops = NULL;        /* freed */
+    empty(&ct3d->cxl_cstate.crb.component_registers);
+    empty(&ct3d->cxl_dstate.device_registers);
+    host_memory_backend_set_mapped(ct3d->hostvmem, false);
+}
+
 static void gfam_exit(PCIDevice *dev)
 {
     CXLGFAM *s = CXL_GFAM(dev);
@@ -209,12 +233,8 @@ static void gfam_exit(PCIDevice *dev)
     gfam_chmu_exit(s);
     gfam_hdm_exit(s);
     gfam_poison_exit(s);
-    /* QEMU's device leaves it running, with what a guest has begun. */
-    timer_del(CXL_TYPE3(s)->cci.bg.timer);
     CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
-    /* It is freed, and a vCPU may be on its way to a register. */
-    CXL_TYPE3(s)->cxl_cstate.crb.special_ops = NULL;
-    host_memory_backend_set_mapped(CXL_TYPE3(s)->hostvmem, false);
+    end_type3(CXL_TYPE3(s));
     release(s);
     if (s->ld != GFAM_NO_LD) {
         cxl_fabric_ld_gone(eca_fabric(s->eca), s->gfam, s->ld);

@@ -10,9 +10,7 @@
 #include "qemu/osdep.h"
 #include "cxlf-hdm.h"
 
-#define EXT_CAP_SERIAL  0x03
 #define EXT_CAP_DVSEC   0x23
-#define EXT_CAP_DOE     0x2e
 #define DVSEC_FLEX_BUS  7
 
 /* Offset of CXL DVSEC @id, or 0. */
@@ -27,15 +25,6 @@ static unsigned dvsec(CxlfHost *h, uint32_t bdf, uint16_t id)
         }
     }
     return 0;
-}
-
-static uint64_t serial(CxlfHost *h, int gfam)
-{
-    unsigned at = cxlf_ext_cap(h, BDF_GFAM(gfam), EXT_CAP_SERIAL, 0);
-
-    g_assert_cmphex(at, !=, 0);
-    return cxlf_config_readl(h, BDF_GFAM(gfam), at + 4) |
-           (uint64_t)cxlf_config_readl(h, BDF_GFAM(gfam), at + 8) << 32;
 }
 
 static void test_identity(void)
@@ -73,11 +62,11 @@ static void test_serial(void)
     CxlfHost *c = cxlf_host_start(NULL, 1, "", "");
     CxlfHost *d = cxlf_host_start(NULL, 1, ",sn=0x123456789abcdef0", "");
 
-    g_assert_cmphex(serial(a, 0), ==, serial(b, 0));
-    g_assert_cmphex(serial(a, 1), ==, serial(b, 1));
-    g_assert_cmphex(serial(a, 0), !=, serial(a, 1));
-    g_assert_cmphex(serial(a, 0), !=, serial(c, 0));
-    g_assert_cmphex(serial(d, 0), ==, 0x123456789abcdef0);
+    g_assert_cmphex(cxlf_serial(a, 0), ==, cxlf_serial(b, 0));
+    g_assert_cmphex(cxlf_serial(a, 1), ==, cxlf_serial(b, 1));
+    g_assert_cmphex(cxlf_serial(a, 0), !=, cxlf_serial(a, 1));
+    g_assert_cmphex(cxlf_serial(a, 0), !=, cxlf_serial(c, 0));
+    g_assert_cmphex(cxlf_serial(d, 0), ==, 0x123456789abcdef0);
     cxlf_host_stop(a);
     cxlf_host_stop(b);
     cxlf_host_stop(c);
@@ -135,83 +124,15 @@ static void test_bi(void)
     cxlf_host_stop(h);
 }
 
-/* CDAT by way of DOE (PCIe r6.0 section 6.30, CXL r3.1 section 8.1.11) */
-
-static unsigned doe_read_entry(CxlfHost *h, uint16_t handle, uint32_t *data,
-                               unsigned capacity, uint16_t *next)
-{
-    unsigned at = cxlf_ext_cap(h, BDF_GFAM(0), EXT_CAP_DOE, 0);
-    uint32_t request[3] = { 2 << 16 | 0x1e98, 3, (uint32_t)handle << 16 };
-    unsigned length = 0;
-
-    g_assert_cmphex(at, !=, 0);
-    for (int i = 0; i < 3; i++) {
-        cxlf_config_writel(h, BDF_GFAM(0), at + 0x10, request[i]);
-    }
-    cxlf_config_writel(h, BDF_GFAM(0), at + 0x08, 1u << 31);
-    while (cxlf_config_readl(h, BDF_GFAM(0), at + 0x0c) & 1u << 31) {
-        uint32_t word = cxlf_config_readl(h, BDF_GFAM(0), at + 0x14);
-
-        cxlf_config_writel(h, BDF_GFAM(0), at + 0x14, 0);
-        if (length == 2) {
-            *next = word >> 16;
-        } else if (length > 2) {
-            g_assert_cmpint(length - 3, <, capacity);
-            data[length - 3] = word;
-        }
-        length++;
-    }
-    g_assert_cmpint(length, >, 3);
-    return (length - 3) * 4;
-}
-
-typedef struct Class {
-    uint8_t flags;
-    uint64_t base, size;
-} Class;
-
-/* The classes that CDAT tells, in the order of its DSMAS. */
-static int read_classes(CxlfHost *h, Class *class, int capacity,
-                        unsigned *dslbis)
-{
-    uint32_t data[16];
-    uint16_t next = 0;
-    uint32_t total = 0;
-    uint8_t sum = 0;
-    int n = 0;
-
-    *dslbis = 0;
-    for (int limit = 0; next != 0xffff && limit < 64; limit++) {
-        unsigned size = doe_read_entry(h, next, data, ARRAY_SIZE(data),
-                                       &next);
-
-        for (unsigned i = 0; i < size; i++) {
-            sum += ((uint8_t *)data)[i];
-        }
-        if (limit == 0) {
-            total = data[0];
-        } else if ((data[0] & 0xff) == 0) {
-            g_assert_cmpint(n, <, capacity);
-            class[n].flags = data[1] >> 8;
-            memcpy(&class[n].base, &data[2], 8);
-            memcpy(&class[n].size, &data[4], 8);
-            n++;
-        } else if ((data[0] & 0xff) == 1) {
-            ++*dslbis;
-        }
-    }
-    g_assert_cmpint(sum, ==, 0);
-    g_assert_cmpint(total, ==, 16 + n * 6 * 24);
-    return n;
-}
+/* CDAT */
 
 static void test_cdat(void)
 {
     CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
     unsigned dslbis;
-    Class class[2];
+    CxlfClass class[2];
 
-    g_assert_cmpint(read_classes(h, class, 2, &dslbis), ==, 2);
+    g_assert_cmpint(cxlf_classes(h, 0, class, 2, &dslbis), ==, 2);
     g_assert_cmpint(dslbis, ==, 8);
     g_assert_cmphex(class[0].flags, ==, 0x18);  /* shareable, hw coherent */
     g_assert_cmphex(class[0].base, ==, 0);
@@ -223,7 +144,7 @@ static void test_cdat(void)
 
     h = cxlf_host_start_fabric("-object cxl-fabric,id=fabric0,hot=512M,"
                                "bulk=0", 1, "", "");
-    g_assert_cmpint(read_classes(h, class, 2, &dslbis), ==, 1);
+    g_assert_cmpint(cxlf_classes(h, 0, class, 2, &dslbis), ==, 1);
     g_assert_cmphex(class[0].size, ==, 2 * CLASS_SIZE);
     cxlf_host_stop(h);
 }
@@ -410,16 +331,6 @@ static void test_hot_straddle(void)
     cxlf_host_stop(h);
 }
 
-/* Hot-plug: the guest's driver of the slot switches its power */
-
-static void slot_power(CxlfHost *h, bool on)
-{
-    unsigned slot_control = cxlf_express_capability(h, BDF_DS(0)) + 0x18;
-
-    /* Power indicator [9:8]: 1 on, 3 off; power controller b10: 1 off */
-    cxlf_config_writew(h, BDF_DS(0), slot_control, on ? 1 << 8 : 7 << 8);
-}
-
 static void test_hot_plug(void)
 {
     CxlfHost *h = cxlf_host_start(NULL, 1, "", "");
@@ -428,9 +339,7 @@ static void test_hot_plug(void)
     cxlf_store(&r, 0, 0x77, 8);
     cxlf_store(&r, CLASS_SIZE, 0x88, 8);
     for (int i = 0; i < 3; i++) {
-        qtest_qmp_device_del_send(h->qts, "gfam0");
-        slot_power(h, false);
-        /* QEMU 10.0 tells of no cxl-type3's deletion: it leaks a reference. */
+        cxlf_unplug(h, 0);
         g_assert_cmphex(cxlf_config_readl(h, BDF_GFAM(0), 0), ==, 0xffffffff);
         g_assert_cmphex(qtest_readl(h->qts, h->eca + 0x114), ==, 0);
         g_assert_cmphex(cxlf_load(&r, 0, 8), !=, 0x77);
@@ -438,11 +347,7 @@ static void test_hot_plug(void)
         for (int level = CXLF_HB; level > CXLF_EP; level--) {
             cxlf_uncommit_level(&r, level);
         }
-        qtest_qmp_assert_success(h->qts, "{'execute': 'device_add',"
-            "'arguments': {'driver': 'cxl-gfam', 'id': 'gfam0',"
-            "'bus': 'ds0', 'eca': 'eca0', 'gfam': 0}}");
-        slot_power(h, true);
-        cxlf_host_program(h);
+        cxlf_plug(h, 0, 0, -1);
         g_assert_cmphex(qtest_readl(h->qts, h->eca + 0x114), ==, 1);
         g_assert_cmphex(cxlf_cap(h, h->gfam[0], CXLF_CAP_BI_DECODER), !=, 0);
         r = cxlf_whole_region(h, 0);

@@ -212,3 +212,119 @@ CxlfCounters cxlf_counted(CxlfFabric *f, int host)
     f->last[host + 1] = now;
     return delta;
 }
+
+/* What endpoints say of themselves */
+
+#define EXT_CAP_SERIAL  0x03
+#define EXT_CAP_DOE     0x2e
+
+uint64_t cxlf_serial(CxlfHost *h, int gfam)
+{
+    unsigned at = cxlf_ext_cap(h, BDF_GFAM(gfam), EXT_CAP_SERIAL, 0);
+
+    g_assert_cmphex(at, !=, 0);
+    return cxlf_config_readl(h, BDF_GFAM(gfam), at + 4) |
+           (uint64_t)cxlf_config_readl(h, BDF_GFAM(gfam), at + 8) << 32;
+}
+
+static unsigned doe_read_entry(CxlfHost *h, int gfam, uint16_t handle,
+                               uint32_t *data, unsigned capacity,
+                               uint16_t *next)
+{
+    unsigned at = cxlf_ext_cap(h, BDF_GFAM(gfam), EXT_CAP_DOE, 0);
+    uint32_t request[3] = { 2 << 16 | 0x1e98, 3, (uint32_t)handle << 16 };
+    unsigned length = 0;
+
+    g_assert_cmphex(at, !=, 0);
+    for (int i = 0; i < 3; i++) {
+        cxlf_config_writel(h, BDF_GFAM(gfam), at + 0x10, request[i]);
+    }
+    cxlf_config_writel(h, BDF_GFAM(gfam), at + 0x08, 1u << 31);
+    while (cxlf_config_readl(h, BDF_GFAM(gfam), at + 0x0c) & 1u << 31) {
+        uint32_t word = cxlf_config_readl(h, BDF_GFAM(gfam), at + 0x14);
+
+        cxlf_config_writel(h, BDF_GFAM(gfam), at + 0x14, 0);
+        if (length == 2) {
+            *next = word >> 16;
+        } else if (length > 2) {
+            g_assert_cmpint(length - 3, <, capacity);
+            data[length - 3] = word;
+        }
+        length++;
+    }
+    g_assert_cmpint(length, >, 3);
+    return (length - 3) * 4;
+}
+
+int cxlf_classes(CxlfHost *h, int gfam, CxlfClass *class, int capacity,
+                 unsigned *dslbis)
+{
+    uint32_t data[16];
+    uint16_t next = 0;
+    uint32_t total = 0;
+    uint8_t sum = 0;
+    int n = 0;
+
+    *dslbis = 0;
+    for (int limit = 0; next != 0xffff && limit < 64; limit++) {
+        unsigned size = doe_read_entry(h, gfam, next, data,
+                                       ARRAY_SIZE(data), &next);
+
+        for (unsigned i = 0; i < size; i++) {
+            sum += ((uint8_t *)data)[i];
+        }
+        if (limit == 0) {
+            total = data[0];
+        } else if ((data[0] & 0xff) == 0) {
+            g_assert_cmpint(n, <, capacity);
+            class[n].flags = data[1] >> 8;
+            memcpy(&class[n].base, &data[2], 8);
+            memcpy(&class[n].size, &data[4], 8);
+            n++;
+        } else if ((data[0] & 0xff) == 1) {
+            ++*dslbis;
+        }
+    }
+    g_assert_cmpint(sum, ==, 0);
+    g_assert_cmpint(total, ==, 16 + n * 6 * 24);
+    return n;
+}
+
+/* Hot-plug */
+
+void cxlf_slot_power(CxlfHost *h, int port, bool on)
+{
+    unsigned control = cxlf_express_capability(h, BDF_DS(port)) + 0x18;
+
+    /* Power indicator [9:8]: 1 on, 3 off; power controller b10: 1 off */
+    cxlf_config_writew(h, BDF_DS(port), control, on ? 1 << 8 : 7 << 8);
+}
+
+void cxlf_plug(CxlfHost *h, int port, unsigned gfam, int ld)
+{
+    QDict *arguments = qdict_new();
+    g_autofree char *id = g_strdup_printf("gfam%d", port);
+    g_autofree char *bus = g_strdup_printf("ds%d", port);
+
+    qdict_put_str(arguments, "driver", "cxl-gfam");
+    qdict_put_str(arguments, "id", id);
+    qdict_put_str(arguments, "bus", bus);
+    qdict_put_str(arguments, "eca", "eca0");
+    qdict_put_int(arguments, "gfam", gfam);
+    if (ld >= 0) {
+        qdict_put_int(arguments, "ld", ld);
+    }
+    qtest_qmp_assert_success(h->qts, "{'execute': 'device_add',"
+                             "'arguments': %p}", arguments);
+    cxlf_slot_power(h, port, true);
+    cxlf_host_program(h);
+}
+
+void cxlf_unplug(CxlfHost *h, int port)
+{
+    g_autofree char *id = g_strdup_printf("gfam%d", port);
+
+    qtest_qmp_device_del_send(h->qts, id);
+    cxlf_slot_power(h, port, false);
+    qobject_unref(cxlf_wait_event(h->qts, "DEVICE_DELETED"));
+}

@@ -71,6 +71,31 @@ uint64_t cxlf_load(const CxlfRegion *r, uint64_t dpa, unsigned size);
 void cxlf_store(const CxlfRegion *r, uint64_t dpa, uint64_t value,
                 unsigned size);
 
+/* cxlf_serial: the serial number of the endpoint behind port @gfam. */
+uint64_t cxlf_serial(CxlfHost *h, int gfam);
+
+/*
+ * cxlf_classes: what the CDAT of the endpoint behind port @gfam tells, in the
+ * order of its DSMAS, read by DOE (PCIe r6.0 section 6.30, CXL r3.1 section
+ * 8.1.11).  Returns how many; *@dslbis: how many of these.
+ */
+typedef struct CxlfClass {
+    uint8_t flags;
+    uint64_t base, size;
+} CxlfClass;
+
+int cxlf_classes(CxlfHost *h, int gfam, CxlfClass *class, int capacity,
+                 unsigned *dslbis);
+
+/*
+ * Hot-plug, with what the guest's driver of the slot does.  cxlf_plug: an
+ * endpoint of @gfam (@ld -1: of all of it) with the id gfam<port> behind
+ * @port, and program it.  cxlf_unplug: take it out, and wait for its end.
+ */
+void cxlf_slot_power(CxlfHost *h, int port, bool on);
+void cxlf_plug(CxlfHost *h, int port, unsigned gfam, int ld);
+void cxlf_unplug(CxlfHost *h, int port);
+
 /* An owner without a guest, and hosts with a whole region each. */
 #define CXLF_HOSTS  8
 typedef struct CxlfFabric {
