@@ -13,9 +13,9 @@ import random
 import signal
 import time
 
-from . import agent, build, cluster, failtest, libtest, machine, \
-    onlinetest, programs, qmp, realtest, regiontest, stress, telemetrytest, \
-    tiertest, traffic, ui
+from . import agent, build, cluster, failtest, hotplugtest, libtest, \
+    machine, onlinetest, programs, qmp, realtest, regiontest, stress, \
+    telemetrytest, tiertest, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -460,6 +460,7 @@ CLUSTERS = (
     ("poison", failtest.poisoned, {
         "hosts": 3, "fabric_options": failtest.POISON}),
     ("held", failtest.held_up, {"hosts": 3}),
+    *hotplugtest.CLUSTERS,
     *tiertest.CLUSTERS,
     *telemetrytest.CLUSTERS,
     *libtest.CLUSTERS,

@@ -406,38 +406,27 @@ static void test_copies(void)
     cxlf_fabric_stop(f);
 }
 
-/* A host whose endpoint shows a logical device, at its window's beginning. */
-static void start_ld(CxlfFabric *f, int host, const char *ld)
-{
-    CxlfHost *h = cxlf_host_start(f->path, 1, ld, "");
-
-    g_assert_cmpint(h->number, ==, host);
-    f->h[host] = h;
-    f->r[host] = (CxlfRegion) {
-        .h = h, .base = h->window, .size = CLASS_SIZE,
-    };
-    cxlf_commit(&f->r[host]);
-}
-
-/* Each host has a logical device: HOT is that of host 1, BULK of host 0. */
+/* Of two LDs host 1 has the second, which is BULK. */
 static void test_logical_devices(void)
 {
     struct cxlf_topology t = topology();
     CxlfFabric *f;
+    CxlfHost *h;
 
     cxlf_graph_default(&t, 2, &graph);
     graph.lds[0] = 2;
-    graph.bound[0][0] = 1;
-    graph.bound[0][1] = 0;
+    graph.bound[0][1] = 1;
     f = start_graph(0);
     f->hosts = 2;
-    start_ld(f, 0, ",ld=1");
-    start_ld(f, 1, ",ld=0");
-    cxlf_can(f, 1, 0);
-    cxlf_can(f, 0, 0);
-    set_link(f, HOST0, -1, false);
-    g_assert_cmphex(cxlf_load(&f->r[0], 0, 8), ==, UINT64_MAX);
-    cxlf_can(f, 1, 0);
+    f->h[0] = cxlf_host_start(f->path, 0, "", "");
+    f->h[1] = h = cxlf_host_start(f->path, 1, ",ld=1", "");
+    f->r[1] = (CxlfRegion) { .h = h, .base = h->window, .size = CLASS_SIZE };
+    cxlf_commit(&f->r[1]);
+    cxlf_store(&f->r[1], 0, 0x1234, 8);
+    set_link(f, HOST1, -1, false);
+    g_assert_cmphex(cxlf_load(&f->r[1], 0, 8), ==, UINT64_MAX);
+    set_link(f, HOST1, -1, true);
+    cxlf_wait_load(&f->r[1], 0, 0x1234);
     cxlf_fabric_stop(f);
 }
 
