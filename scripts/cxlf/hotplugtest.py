@@ -9,12 +9,22 @@ The memory is the fabric's: what is in it stays, and other hosts go on with it.
 import json
 import time
 
-from . import qmp, regiontest, ui
+from . import agent, programs, qmp, regiontest, ui
 
 TIMES = 3
 PATIENCE = 60                           # s; a slot's button blinks for 5
 ID, PORT = "gfam0", "ds0"
 LIST = ["cxl", "list", "-M"]
+
+# Linux keeps regions whose device has gone, and `cxl destroy-region` wants the
+# device; until they are deleted their range of addresses is taken.
+FORGET = r"""
+set -e
+for region in /sys/bus/cxl/devices/region*; do
+    echo "${region##*/}" >/sys/bus/cxl/devices/decoder0.0/delete_region
+done
+rm /dev/cxlf/hot /dev/cxlf/bulk
+"""
 
 
 def memdevs(bench, host):
@@ -103,6 +113,36 @@ def run(bench):
                   "--count", 10, known=10 * 6)
 
 
+def under_load(bench):
+    """Host 0's endpoint goes while programs of both hosts use its memory."""
+    config, one = bench.config, bench.one
+    first = bench.programs.hammer(one, bench.hosts, 0, bench.smp)
+    with bench.test("an endpoint goes under a program") as wrong, \
+            ui.Step("taking host 0's endpoint out under load") as step:
+        programs.await_load(one, dict.fromkeys(bench.hosts, 1000), step)
+        unplug(bench, 0, step)
+        outcome = agent.wait_all([first[0]], PATIENCE)[0]
+        if not outcome[0]:
+            wrong.append(f"host 0's program went on without it: {outcome}")
+        if logged(bench, 0):
+            wrong.append("host 0 still has pages mapped")
+    with bench.test("another host's program goes on") as wrong:
+        one.agent(1).kill(first[1].pid)
+        status, result = programs.parse(
+            agent.wait_all([first[1]], PATIENCE)[0])
+        if status:
+            wrong.append(f"host 1: status {status}, {result}")
+    with bench.test("it comes back after that") as wrong, \
+            ui.Step("putting host 0's endpoint back") as step:
+        wrong += regiontest.pattern(bench, 1, "--write", "--seed", 9)
+        regiontest.script(bench, 0, FORGET)
+        plug(bench, 0, step)
+        regiontest.script(bench, 0, regiontest.CREATE, config.hot,
+                          config.bulk)
+        wrong += regiontest.pattern(bench, 0, "--seed", 9)
+
+
 CLUSTERS = (
     ("hotplug", run, {"smp": 2}),
+    ("unplug", under_load, {}),
 )
