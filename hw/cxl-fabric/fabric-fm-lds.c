@@ -16,6 +16,7 @@
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "compat.h"
+#include "cxlf/access.h"
 #include "fabric-fm.h"
 #include "trace.h"
 
@@ -128,12 +129,19 @@ bool cxl_fabric_fm_place(void *opaque, unsigned component,
             placed[i] = true;
         }
     }
+    cxlf_routes_begin(fm->fabric->router);
+    cxlf_group_set(fm->fabric->router, gfam, 0, g->hot + g->bulk,
+                   CXLF_GROUPS);
     for (unsigned i = 0; i < d->lds; i++) {
         lds[i].start = start[i];
         lds[i].size = size[i];
+        if (size[i]) {
+            cxlf_group_set(fm->fabric->router, gfam, start[i], size[i], i);
+        }
         trace_cxl_fabric_fm_place(cxl_fabric_id(fm->fabric), gfam, i,
                                   start[i], size[i]);
     }
+    cxlf_routes_end(fm->fabric->router);
     return true;
 }
 
@@ -174,6 +182,36 @@ static void end(CXLFabricLd *l, bool success)
     l->busy = LD_IDLE;
     timer_del(l->timer);
     cxlf_fm_complete(l->fm->core, l->operation, success);
+}
+
+/* Whether the device lets a host reach the LD: the LD is a group of its SAT. */
+static void set_right(CXLFabricLd *l, int host, bool may)
+{
+    struct cxlf_router *r = l->fm->fabric->router;
+    uint16_t pid = l->fm->graph->pid_host[host];
+    uint32_t groups = cxlf_sat_get(r, l->gfam, pid);
+
+    cxlf_routes_begin(r);
+    cxlf_sat_set(r, l->gfam, pid, may ? groups | 1u << l->ld :
+                                        groups & ~(1u << l->ld));
+    cxlf_routes_end(r);
+}
+
+/* The host may use it from now on. */
+static void set_shown(CXLFabricLd *l, CXLFabricPeer *peer)
+{
+    l->shown = true;
+    l->at = l->host;
+    l->peer = peer;
+    set_right(l, l->at, true);
+}
+
+/* No host reaches it any more. */
+static void set_hidden(CXLFabricLd *l)
+{
+    l->shown = false;
+    set_right(l, l->at, false);
+    cxl_fabric_drop_reserved(l->fm->fabric, l->gfam, l->start, l->size);
 }
 
 /* Send it; what it is about is the last that is asked of the host. */
@@ -278,8 +316,7 @@ void cxl_fabric_fm_bind(void *opaque, const struct cxlf_fm_binding *binding,
         end(l, true);           /* it is shown when the host joins */
         return;
     }
-    l->shown = true;
-    l->peer = peer;
+    set_shown(l, peer);
     tell_plug(l);
 }
 
@@ -323,13 +360,6 @@ static CXLFabricLd *find_answered(CXLFabricFm *fm, const CXLFabricPeer *peer,
     return NULL;
 }
 
-/* No host reaches it any more. */
-static void hidden(CXLFabricLd *l)
-{
-    l->shown = false;
-    cxl_fabric_drop_reserved(l->fm->fabric, l->gfam, l->start, l->size);
-}
-
 static void on_plugged(CXLFabricLd *l, enum cxlf_plug_result result)
 {
     static const char *const why[] = {
@@ -344,7 +374,7 @@ static void on_plugged(CXLFabricLd *l, enum cxlf_plug_result result)
     }
     if (l->busy == LD_SHOWING) {
         if (result != CXLF_PLUG_OK) {
-            hidden(l);
+            set_hidden(l);
         }
         end(l, result == CXLF_PLUG_OK);
     }
@@ -368,7 +398,7 @@ void cxl_fabric_fm_answered(CXLFabric *f, CXLFabricPeer *peer,
         return;
     }
     if (answer->result == CXLF_PLUG_OK) {
-        hidden(l);
+        set_hidden(l);
     }
     if (l->busy == LD_HIDING) {
         end(l, answer->result == CXLF_PLUG_OK);
@@ -385,8 +415,7 @@ static void show_all(CXLFabricFm *fm, CXLFabricPeer *peer, int host,
 
             /* What its predecessor has yet is taken back before. */
             if (l->host == host && l->busy != LD_HIDING && !is_at(l, peer)) {
-                l->shown = true;
-                l->peer = peer;
+                set_shown(l, peer);
                 show(l, opaque);
             }
         }
@@ -441,7 +470,7 @@ void cxl_fabric_fm_host_gone(CXLFabric *f, CXLFabricPeer *peer)
             CXLFabricLd *l = &fm->ld[i][ld];
 
             if (is_at(l, peer)) {
-                l->shown = false;
+                set_hidden(l);
                 /* Bound it stays, and is shown to who joins next. */
                 end(l, true);
             }

@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl-fabric.h"
 #include "qemu/base64.h"
+#include "qemu/bswap.h"
 #include "fabric-fm.h"
 #include "trace.h"
 
@@ -59,6 +60,23 @@ static uint8_t *decode(const char *text, size_t *length, Error **errp)
     return g_steal_pointer(&bytes);
 }
 
+static CxlFabricCci *command(CXLFabricFm *fm, const struct cxlf_fm_who *who,
+                             unsigned component, uint16_t opcode,
+                             const uint8_t *in, size_t in_len)
+{
+    g_autofree uint8_t *out = g_malloc(PAYLOAD);
+    CxlFabricCci *answer = g_new0(CxlFabricCci, 1);
+    size_t out_len;
+
+    answer->return_code = cxlf_fm_command(fm->core, who, component, opcode,
+                                          in, in_len, out, PAYLOAD, &out_len);
+    answer->background = answer->return_code == CXLF_CCI_BACKGROUND;
+    answer->payload = g_base64_encode(out, out_len);
+    trace_cxl_fabric_fm_command(cxl_fabric_id(fm->fabric), component, opcode,
+                                who->pid, answer->return_code);
+    return answer;
+}
+
 CxlFabricCci *qmp_x_cxl_fabric_cci(const char *id, uint32_t component,
                                    uint16_t opcode, const char *payload,
                                    bool has_from_pid, uint16_t from_pid,
@@ -69,9 +87,7 @@ CxlFabricCci *qmp_x_cxl_fabric_cci(const char *id, uint32_t component,
         .pid = has_from_pid ? from_pid : CXLF_FM_PID_NONE,
     };
     g_autofree uint8_t *in = NULL;
-    g_autofree uint8_t *out = NULL;
-    size_t in_len, out_len;
-    CxlFabricCci *answer;
+    size_t in_len;
 
     if (!fm || !is_component(fm, component, errp)) {
         return NULL;
@@ -85,15 +101,79 @@ CxlFabricCci *qmp_x_cxl_fabric_cci(const char *id, uint32_t component,
     if (!in) {
         return NULL;
     }
-    out = g_malloc(PAYLOAD);
-    answer = g_new0(CxlFabricCci, 1);
-    answer->return_code = cxlf_fm_command(fm->core, &who, component, opcode,
-                                          in, in_len, out, PAYLOAD, &out_len);
-    answer->background = answer->return_code == CXLF_CCI_BACKGROUND;
-    answer->payload = g_base64_encode(out, out_len);
-    trace_cxl_fabric_fm_command(cxl_fabric_id(fm->fabric), component, opcode,
-                                who.pid, answer->return_code);
-    return answer;
+    return command(fm, &who, component, opcode, in, in_len);
+}
+
+/* Bind and Unbind, by the names of a topology */
+
+QEMU_BUILD_BUG_ON((int)CXL_FABRIC_UNBIND_HOW_SURPRISE !=
+                  (int)CXLF_UNPLUG_SURPRISE);
+
+static bool find_vppb(CXLFabricFm *fm, uint32_t host, uint32_t vppb,
+                      unsigned *component, unsigned *vcs, Error **errp)
+{
+    if (host >= fm->topology->hosts) {
+        error_setg(errp, "'host' must be 0 to %u", fm->topology->hosts - 1);
+    } else if (vppb == 0 || vppb >= CXLF_WIRE_VPPBS) {
+        error_setg(errp, "'vppb' must be 1 to %u", CXLF_WIRE_VPPBS - 1);
+    } else if (!cxl_fabric_fm_find_vcs(fm, host, component, vcs)) {
+        error_setg(errp, "'host': host %u has no VCS; %u hosts of a leaf have",
+                   host, CXLF_FM_VCSS);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static const struct cxlf_fm_who nobody = { .pid = CXLF_FM_PID_NONE };
+
+CxlFabricCci *qmp_x_cxl_fabric_bind(const char *id, uint32_t host,
+                                    uint32_t vppb, uint32_t gfam,
+                                    uint32_t ld, Error **errp)
+{
+    CXLFabricFm *fm = cxl_fabric_find_fm(id, errp);
+    unsigned component, vcs, port;
+    uint8_t in[6] = { 0 };
+
+    if (!fm || !find_vppb(fm, host, vppb, &component, &vcs, errp)) {
+        return NULL;
+    }
+    if (gfam >= fm->topology->gfams || !fm->ld[gfam]) {
+        error_setg(errp, "'gfam' must be a GFAM device with 'lds' in the "
+                   "topology");
+        return NULL;
+    }
+    if (ld >= fm->graph->lds[gfam]) {
+        error_setg(errp, "'ld' must be 0 to %u", fm->graph->lds[gfam] - 1);
+        return NULL;
+    }
+    if (!cxl_fabric_fm_find_port(fm, component, gfam, &port)) {
+        error_setg(errp, "'gfam': device %u is not at the leaf of host %u",
+                   gfam, host);
+        return NULL;
+    }
+    in[0] = vcs;
+    in[1] = vppb;
+    in[2] = port;
+    stw_le_p(in + 4, ld);
+    return command(fm, &nobody, component, 0x5201, in, sizeof(in));
+}
+
+CxlFabricCci *qmp_x_cxl_fabric_unbind(const char *id, uint32_t host,
+                                      uint32_t vppb, bool has_how,
+                                      CxlFabricUnbindHow how, Error **errp)
+{
+    CXLFabricFm *fm = cxl_fabric_find_fm(id, errp);
+    unsigned component, vcs;
+    uint8_t in[3];
+
+    if (!fm || !find_vppb(fm, host, vppb, &component, &vcs, errp)) {
+        return NULL;
+    }
+    in[0] = vcs;
+    in[1] = vppb;
+    in[2] = has_how ? how : CXL_FABRIC_UNBIND_HOW_MANAGED;
+    return command(fm, &nobody, component, 0x5202, in, sizeof(in));
 }
 
 /* The whole view */

@@ -29,6 +29,7 @@ typedef struct CXLFabricLd {
      * this one.  Also after a Bind that has failed as the host was too slow.
      */
     bool shown;
+    int at;                             /* its number */
     CXLFabricPeer *peer;
     uint64_t token;                     /* of the last message about it */
     CXLFabricLdBusy busy;               /* until @timer, at the latest */

@@ -37,6 +37,22 @@ CxlFabricCci *qmp_x_cxl_fabric_cci(const char *id, uint32_t component,
     return NULL;
 }
 
+CxlFabricCci *qmp_x_cxl_fabric_bind(const char *id, uint32_t host,
+                                    uint32_t vppb, uint32_t gfam,
+                                    uint32_t ld, Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+    return NULL;
+}
+
+CxlFabricCci *qmp_x_cxl_fabric_unbind(const char *id, uint32_t host,
+                                      uint32_t vppb, bool has_how,
+                                      CxlFabricUnbindHow how, Error **errp)
+{
+    error_setg(errp, "this emulator has no CXL fabric");
+    return NULL;
+}
+
 CxlFabricFmList *qmp_x_query_cxl_fabric_fm(Error **errp)
 {
     return NULL;

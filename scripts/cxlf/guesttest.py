@@ -14,8 +14,8 @@ import signal
 import time
 
 from . import agent, build, cluster, failtest, hotplugtest, libtest, \
-    machine, onlinetest, programs, qmp, realtest, regiontest, stress, \
-    telemetrytest, tiertest, traffic, ui
+    machine, movetest, onlinetest, programs, qmp, realtest, regiontest, \
+    stress, telemetrytest, tiertest, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -464,6 +464,7 @@ CLUSTERS = (
     *tiertest.CLUSTERS,
     *telemetrytest.CLUSTERS,
     *libtest.CLUSTERS,
+    *movetest.CLUSTERS,
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),
