@@ -76,6 +76,7 @@ static void pbr_downstream_realize(PCIDevice *dev, Error **errp)
         pbr_slot_remove(&s->slot);
         return;
     }
+    pbr_slot_init(dev);
     pbr_port_set_flits(pbr_component(dev));
 }
 

@@ -144,22 +144,35 @@ bool pbr_slot_press(DeviceState *endpoint, Error **errp)
     return !*errp;
 }
 
-/* QEMU tells a guest of a slot's change only where it has made it itself. */
+void pbr_slot_init(PCIDevice *port)
+{
+    unsigned at = port->exp.exp_cap;
+
+    pci_word_test_and_set_mask(port->wmask + at + PCI_EXP_SLTCTL,
+                               PCI_EXP_SLTCTL_DLLSCE);
+    pci_word_test_and_set_mask(port->w1cmask + at + PCI_EXP_SLTSTA,
+                               PCI_EXP_SLTSTA_DLLSC);
+}
+
+/*
+ * The link is down.  Where there is an attention button a guest waits for
+ * this event, and not for that of presence, which it reads then.
+ */
 static void tell_guest(PCIDevice *port, uint8_t *express)
 {
     uint16_t control = pci_get_word(express + PCI_EXP_SLTCTL);
-    uint16_t status = pci_get_word(express + PCI_EXP_SLTSTA);
-    bool before = port->exp.hpev_notified;
 
-    port->exp.hpev_notified = control & PCI_EXP_SLTCTL_HPIE &&
-                              control & status & PCI_EXP_HP_EV_SUPPORTED;
-    if (before == port->exp.hpev_notified) {
+    pci_word_test_and_set_mask(express + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDC |
+                               PCI_EXP_SLTSTA_DLLSC);
+    if (!(control & PCI_EXP_SLTCTL_HPIE) ||
+        !(control & (PCI_EXP_SLTCTL_PDCE | PCI_EXP_SLTCTL_DLLSCE))) {
         return;
     }
     if (msi_enabled(port)) {
         msi_notify(port, pcie_cap_flags_get_vector(port));
     } else {
-        pci_set_irq(port, port->exp.hpev_notified);
+        port->exp.hpev_notified = true;
+        pci_set_irq(port, 1);
     }
 }
 
@@ -181,8 +194,6 @@ void pbr_slot_pull(DeviceState *endpoint)
                                      PCI_EXP_SLTSTA_PDS);
         pci_word_test_and_clear_mask(express + PCI_EXP_LNKSTA,
                                      PCI_EXP_LNKSTA_DLLLA);
-        pci_word_test_and_set_mask(express + PCI_EXP_SLTSTA,
-                                   PCI_EXP_SLTSTA_PDC);
         tell_guest(port, express);
     }
 }

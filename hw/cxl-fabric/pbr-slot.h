@@ -28,6 +28,12 @@ typedef struct PBRSlot {
 bool pbr_slot_add(PBRSlot *slot, Error **errp);
 void pbr_slot_remove(PBRSlot *slot);
 
+/*
+ * pbr_slot_init: what a port needs besides what QEMU's has: the event of a
+ * link that changes.  Once it is realized.  BQL.
+ */
+void pbr_slot_init(PCIDevice *port);
+
 /* pbr_slot_find: of a vPPB of this process's host in @f, or NULL.  BQL. */
 PBRSlot *pbr_slot_find(CXLFabric *f, uint32_t vppb);
 
