@@ -80,10 +80,10 @@ class Agent:
 
     def _exchange(self, link, limit, command, arguments):
         token, data = self._synchronise(link, limit)
-        self._send(link, command, arguments)
-        answer = {"return": token}
-        while answer.get("return") == token:
-            # What was asked twice may be answered twice.
+        self._send(link, command, arguments, token=token)
+        answer = {}
+        while answer.get("id") != token:
+            # What was asked twice to synchronise may be answered twice.
             data, answer = self._receive(link, limit, data)
         if "error" in answer:
             raise AgentError(f"{self.name}: {command}: "
@@ -91,9 +91,11 @@ class Agent:
         return answer["return"]
 
     @staticmethod
-    def _send(link, command, arguments, before=b""):
-        link.sendall(before + json.dumps(
-            {"execute": command, "arguments": arguments}).encode() + b"\n")
+    def _send(link, command, arguments, before=b"", token=None):
+        request = {"execute": command, "arguments": arguments}
+        if token is not None:
+            request["id"] = token
+        link.sendall(before + json.dumps(request).encode() + b"\n")
 
     @staticmethod
     def _receive(link, limit, data):
