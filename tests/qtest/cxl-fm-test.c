@@ -19,16 +19,11 @@
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
 #include "cxlf/topology-fdt.h"
+#include "cxlf-fm.h"
 #include "cxlf-hdm.h"
 
 enum { LEAF0, LEAF1, SPINE, GFD, MLD };
-enum {
-    SUCCESS = 0, BACKGROUND = 1, INVALID_INPUT = 2, UNSUPPORTED = 3,
-    INTERNAL_ERROR = 4, INVALID_LENGTH = 0x16,
-};
-
 #define LD_SIZE     (256 * MIB)
-#define CHANGED     "X_CXL_FABRIC_FM"
 
 static char *blob_path;
 
@@ -75,120 +70,6 @@ static QTestState *start_alone(void)
     g_autofree char *socket = NULL;
 
     return start(&socket);
-}
-
-/* "01 0000*3 ff": bytes, each group as often as it says. */
-static GByteArray *bytes_of(const char *text)
-{
-    g_auto(GStrv) groups = g_strsplit(text, " ", -1);
-    GByteArray *bytes = g_byte_array_new();
-
-    for (char **group = groups; *group; group++) {
-        char *many = strchr(*group, '*');
-        int times = many ? atoi(many + 1) : 1;
-        size_t length = strcspn(*group, "*");
-
-        while (times--) {
-            for (size_t i = 0; i < length; i += 2) {
-                uint8_t byte = g_ascii_xdigit_value((*group)[i]) << 4 |
-                               g_ascii_xdigit_value((*group)[i + 1]);
-
-                g_byte_array_append(bytes, &byte, 1);
-            }
-        }
-    }
-    return bytes;
-}
-
-static QDict *tunnel(QTestState *qts, unsigned component, unsigned opcode,
-                   int from, const GByteArray *in)
-{
-    g_autofree char *payload = g_base64_encode(in->data, in->len);
-    g_autofree char *sender = from < 0 ? g_strdup("") :
-        g_strdup_printf(", 'from-pid': %d", from);
-    g_autofree char *command = g_strdup_printf(
-        "{'execute': 'x-cxl-fabric-cci', 'arguments': {'component': %u, "
-        "'opcode': %u, 'payload': '%s'%s}}", component, opcode, payload,
-        sender);
-    QDict *response, *answer;
-
-    qtest_qmp_send_raw(qts, "%s", command);
-    response = qtest_qmp_receive(qts);
-    answer = qdict_get_qdict(response, "return");
-    g_assert_nonnull(answer);
-    qobject_ref(answer);
-    qobject_unref(response);
-    return answer;
-}
-
-/* The command must return @code, and @out unless that is NULL. */
-static void expect_from(QTestState *qts, unsigned component, unsigned opcode,
-                        int from, const char *in, int code, const char *out)
-{
-    g_autoptr(GByteArray) sent = bytes_of(in);
-    g_autoptr(GByteArray) wanted = bytes_of(out ?: "");
-    QDict *answer = tunnel(qts, component, opcode, from, sent);
-    g_autofree guchar *got = NULL;
-    gsize length;
-
-    g_assert_cmphex(qdict_get_int(answer, "return-code"), ==, code);
-    g_assert_cmpint(qdict_get_bool(answer, "background"), ==,
-                    code == BACKGROUND);
-    got = g_base64_decode(qdict_get_str(answer, "payload"), &length);
-    if (out) {
-        g_assert_cmpmem(got, length, wanted->data, wanted->len);
-    }
-    qobject_unref(answer);
-}
-
-static void expect(QTestState *qts, unsigned component, unsigned opcode,
-                   const char *in, int code, const char *out)
-{
-    expect_from(qts, component, opcode, -1, in, code, out);
-}
-
-/* What cannot be sent. */
-static void refused(QTestState *qts, const char *command,
-                    const char *arguments, const char *text)
-{
-    g_autofree char *json = g_strdup_printf(
-        "{'execute': '%s', 'arguments': {%s}}", command, arguments);
-    QDict *response;
-    const char *desc;
-
-    qtest_qmp_send_raw(qts, "%s", json);
-    response = qtest_qmp_receive(qts);
-    if (!qdict_haskey(response, "error")) {
-        g_error("%s with %s succeeded", command, arguments);
-    }
-    desc = qdict_get_str(qdict_get_qdict(response, "error"), "desc");
-    if (!strstr(desc, text)) {
-        g_error("%s: the error says '%s', not '%s'", arguments, desc, text);
-    }
-    qobject_unref(response);
-}
-
-static QDict *nth(QDict *from, const char *list, unsigned n)
-{
-    const QListEntry *e;
-
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(from, list), e) {
-        if (n-- == 0) {
-            return qobject_to(QDict, qlist_entry_obj(e));
-        }
-    }
-    g_error("%s has no entry %u", list, n);
-}
-
-/* Of the only fabric; unref it. */
-static QDict *query(QTestState *qts)
-{
-    QDict *response = qtest_qmp(qts, "{'execute': 'x-query-cxl-fabric-fm'}");
-    QDict *fm = nth(response, "return", 0);
-
-    qobject_ref(fm);
-    qobject_unref(response);
-    return fm;
 }
 
 /* The tunnel */
@@ -408,17 +289,6 @@ static void test_default(void)
 
 /* Managers */
 
-static QDict *wait_changed(QTestState *qts, unsigned component,
-                           const char *what)
-{
-    QDict *data = cxlf_wait_event(qts, CHANGED);
-
-    g_assert_cmpstr(qdict_get_str(data, "id"), ==, "fabric0");
-    g_assert_cmpint(qdict_get_int(data, "component"), ==, component);
-    g_assert_cmpstr(qdict_get_str(data, "what"), ==, what);
-    return data;
-}
-
 static void test_owners(void)
 {
     QTestState *qts = start_alone();
@@ -518,33 +388,17 @@ static void check_unit(int fd, int unit, uint8_t value)
     g_assert_true(buffer_is_zero(have, LD_SIZE));
 }
 
-/* Bind an LD; it ends with @result. */
+/*
+ * Bind an LD to vPPB 1 of host 1, which is not there, or unbind it.  It ends
+ * with @result.
+ */
 static void bind_ld(QTestState *qts, unsigned ld, int result)
 {
-    gint64 deadline = cxlf_deadline();
     g_autofree char *in = g_strdup_printf("00 01 02 00 %02x00", ld);
-    g_autofree char *wanted = g_strdup_printf("c8 00 0152 %02x00 0000",
-                                              result);
-    g_autoptr(GByteArray) nothing = g_byte_array_new();
-    bool running = true;
     QDict *data;
 
     expect(qts, LEAF1, 0x5201, in, BACKGROUND, "");
-    while (running) {
-        QDict *answer = tunnel(qts, LEAF1, 0x0002, -1, nothing);
-        g_autofree guchar *status = NULL;
-        gsize length;
-
-        g_assert_cmpint(qdict_get_int(answer, "return-code"), ==, SUCCESS);
-        status = g_base64_decode(qdict_get_str(answer, "payload"), &length);
-        g_assert_cmpuint(length, ==, 8);
-        running = status[0] & 1;
-        qobject_unref(answer);
-        if (running) {
-            cxlf_pause(deadline, "the end of Bind");
-        }
-    }
-    expect(qts, LEAF1, 0x0002, "", SUCCESS, wanted);
+    wait_background(qts, LEAF1, 0x5201, result);
     data = wait_changed(qts, LEAF1, "vppb-changed");
     g_assert_cmpint(qdict_get_int(data, "vcs"), ==, 0);
     g_assert_cmpint(qdict_get_int(data, "vppb"), ==, 1);
@@ -552,10 +406,13 @@ static void bind_ld(QTestState *qts, unsigned ld, int result)
     qobject_unref(data);
 }
 
-/*
- * Nothing can be plugged in yet, so Bind ends in Internal Error; but an LD
- * that was not erased is erased before.
- */
+static void unbind_ld(QTestState *qts)
+{
+    expect(qts, LEAF1, 0x5202, "00 01 01", BACKGROUND, "");
+    wait_background(qts, LEAF1, 0x5202, SUCCESS);
+}
+
+/* What was a host's is erased when it is nobody's, and nothing else. */
 static void test_erase(void)
 {
     QTestState *qts = start_alone();
@@ -564,13 +421,15 @@ static void test_erase(void)
 
     /* New memory is erased already. */
     fill(fd, 0x55);
-    bind_ld(qts, 0, INTERNAL_ERROR);
+    bind_ld(qts, 0, SUCCESS);
     check_unit(fd, 0, 0x55);
-    bind_ld(qts, 0, INTERNAL_ERROR);
+    expect(qts, LEAF1, 0x5200, "00 02 01 00", SUCCESS,
+           "01 000000 00 01 03 10 02 03 ff 00 03 02 00 00");
+    unbind_ld(qts);
     check_unit(fd, 0, 0);
     check_unit(fd, 1, 0x55);
 
-    /* LD 1 gets what LD 0 had. */
+    /* LD 1 gets what LD 0 had; LD 0 has nothing that could be bound. */
     fill(fd, 0xaa);
     expect(qts, MLD, 0x5402, "02 00 0000 00*8 00*8 02 00*7 00*8", SUCCESS,
            "02 00 0000 00*8 00*8 02 00*7 00*8");
@@ -580,31 +439,26 @@ static void test_erase(void)
     qobject_unref(fm);
     bind_ld(qts, 0, INTERNAL_ERROR);
     check_unit(fd, 0, 0xaa);
-    bind_ld(qts, 1, INTERNAL_ERROR);
+    bind_ld(qts, 1, SUCCESS);
     check_unit(fd, 0, 0);
     check_unit(fd, 1, 0);
     close(fd);
     qtest_quit(qts);
 }
 
-/* A host sees all memory, so none is erased while there is one. */
-static void test_erase_under_host(void)
+/* An LD is one piece, and one that is bound stays where it is. */
+static void test_pieces(void)
 {
-    g_autofree char *socket = NULL;
-    QTestState *qts = start(&socket);
-    CxlfHost *h = cxlf_host_start(socket, 1, "", "");
-    int fd = cxlf_open_memfd(qts, "cxlf-gfam1");
+    QTestState *qts = start_alone();
 
-    fill(fd, 0x55);
+    /* LD 0 is in the second of two units: so LD 1 is in the first. */
+    expect(qts, MLD, 0x5402, "02 00 0000 00*8 00*8 01 00*7 00*8", SUCCESS,
+           NULL);
+    bind_ld(qts, 1, SUCCESS);
     expect(qts, MLD, 0x5402, "01 00 0000 01 00*7 00*8", SUCCESS, NULL);
-    bind_ld(qts, 0, INTERNAL_ERROR);
-    check_unit(fd, 0, 0x55);
-    cxlf_host_stop(h);
-    cxlf_wait_host_state(qts, 0, "free");
-    bind_ld(qts, 0, INTERNAL_ERROR);
-    check_unit(fd, 0, 0);
-    check_unit(fd, 1, 0x55);
-    close(fd);
+    expect(qts, MLD, 0x5402, "01 00 0000 02 00*7 00*8", INVALID_INPUT, "");
+    /* A bound one cannot change. */
+    expect(qts, MLD, 0x5402, "01 01 0000 02 00*7 00*8", INVALID_INPUT, "");
     qtest_quit(qts);
 }
 
@@ -630,7 +484,7 @@ static void test_memdev(void)
     g_assert_false(qdict_get_bool(nth(nth(fm, "components", MLD), "lds", 1),
                                   "erased"));
     qobject_unref(fm);
-    bind_ld(qts, 1, INTERNAL_ERROR);
+    bind_ld(qts, 1, SUCCESS);
     check_unit(fd, 0, 0x55);
     check_unit(fd, 1, 0);
     close(fd);
@@ -642,8 +496,8 @@ static void test_quit(void)
 {
     QTestState *qts = start_alone();
 
-    bind_ld(qts, 0, INTERNAL_ERROR);
-    expect(qts, LEAF1, 0x5201, "00 01 02 00 0000", BACKGROUND, "");
+    bind_ld(qts, 0, SUCCESS);
+    expect(qts, LEAF1, 0x5202, "00 01 01", BACKGROUND, "");
     qtest_quit(qts);
 }
 
@@ -659,7 +513,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/fm/owners", test_owners);
     qtest_add_func("/cxlf/fm/many-events", test_many_events);
     qtest_add_func("/cxlf/fm/erase", test_erase);
-    qtest_add_func("/cxlf/fm/erase-under-host", test_erase_under_host);
+    qtest_add_func("/cxlf/fm/pieces", test_pieces);
     qtest_add_func("/cxlf/fm/memdev", test_memdev);
     qtest_add_func("/cxlf/fm/quit", test_quit);
     return g_test_run();
