@@ -39,6 +39,7 @@ WITH_LIBCXL = ("check-regions", "eca", "eca-counter", "eca-echo",
                "eca-greeting")
 # libeca, what is built with it, and its tests, which have steps to die at.
 LIBECA = os.path.join(TOP, "hw", "dpu-eca", "libeca")
+CXLFM = os.path.join(TOP, "tools", "cxlfm")
 LIBECA_TESTS = os.path.join(TOP, "tests", "libeca")
 ECHO = os.path.join(TOP, "tests", "bench", "bench-echo.c")
 INCLUDE = ("-I", os.path.join(TOP, "include"))
@@ -253,6 +254,9 @@ def sources():
         found[name] = (library + [path], headers, with_cxl)
     found["bench-echo"] = ([*library, ECHO], [*headers, *glob.glob(
         os.path.join(PROGRAMS, "*.h"))], LIBECA_FLAGS)
+    found["cxlfm"] = (glob.glob(os.path.join(CXLFM, "*.c")),
+                      glob.glob(os.path.join(CXLFM, "*.h")),
+                      ("-Wno-unused-parameter", "-s"))
     tests = glob.glob(os.path.join(LIBECA_TESTS, "*.c"))
     found["eca-test"] = (library + tests, headers,
                          (*LIBECA_FLAGS, "-DECA_STEPS"))
@@ -273,6 +277,12 @@ def _compile(name, made_of, sysroot, into):
                 os.path.join(libs, "libdaxctl.so.1"),
                 "-Wl,--allow-shlib-undefined",
                 "-Wl,--unresolved-symbols=ignore-in-shared-libs"]
+    if name == "cxlfm":
+        debian.install(["pkg-config", "libglib2.0-dev", "libjansson-dev"])
+        tail += subprocess.run(
+            ["pkg-config", "--static", "--cflags", "--libs", "jansson",
+             "glib-2.0"], check=True, stdout=subprocess.PIPE,
+            text=True).stdout.split()
     path = os.path.join(into, f"{name}-" + _digest(
         *sorted(sources), *sorted(headers), repr((CFLAGS, flags, tail))))
     if not os.path.exists(path):

@@ -14,8 +14,8 @@ import signal
 import time
 
 from . import agent, build, cluster, failtest, hotplugtest, libtest, \
-    machine, movetest, onlinetest, programs, qmp, realtest, regiontest, \
-    stress, telemetrytest, tiertest, traffic, ui
+    listtest, machine, movetest, onlinetest, programs, qmp, realtest, \
+    regiontest, stress, telemetrytest, tiertest, traffic, ui
 
 KILLS = 5
 WORDS = 24                              # of the spinlock's record
@@ -465,6 +465,7 @@ CLUSTERS = (
     *telemetrytest.CLUSTERS,
     *libtest.CLUSTERS,
     *movetest.CLUSTERS,
+    *listtest.CLUSTERS,
     ("linux7", other_kernel, {"kernel": ["7"]}),
     ("bypass", bypass, {"gfam_options": "x-hot-bypass=on"}),
     ("type3", upstream, {"device": "type3"}),

@@ -185,7 +185,10 @@ def _fabric_devices(config, host, place):
             f"socket={place('fabric.sock')}",
             "-device", f"dpu-eca,id=eca0,bus=pcie.0,fabric=fabric0{eca}"]
     for bridge in range(config.bridges()):
-        argv += ["-device", f"cxl-pbr-upstream,id=us{bridge},bus=rp{bridge}"]
+        argv += ["-device", f"cxl-pbr-upstream,id=us{bridge},bus=rp{bridge},"
+                 "multifunction=on"]
+    argv += ["-device", "cxl-pbr-mailbox,id=mailbox0,bus=rp0,addr=0.1,"
+             "target=us0,fabric=fabric0"]
     if config.pool:
         for slot in range(config.slots):
             argv += ["-device", f"cxl-pbr-downstream,id=vppb{slot + 1},"
