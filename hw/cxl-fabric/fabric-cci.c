@@ -13,21 +13,6 @@
 
 /* The owner's side */
 
-/* The port of a switch at which a host is. */
-static unsigned port_of(const struct cxlf_fm *fm, unsigned component,
-                        uint16_t pid)
-{
-    const struct cxlf_fm_port *port =
-        fm->sw[fm->component[component].index].port;
-    unsigned i = 0;
-
-    while (i < CXLF_FM_PORTS - 1 &&
-           (port[i].state != CXLF_FM_PORT_USP || port[i].pid != pid)) {
-        i++;
-    }
-    return i;
-}
-
 void cxl_fabric_take_cci(CXLFabric *f, uint32_t host,
                          const struct cxlf_wire_cci *in, const void *bytes,
                          struct cxlf_wire_cci *out, uint8_t *answer)
@@ -35,23 +20,18 @@ void cxl_fabric_take_cci(CXLFabric *f, uint32_t host,
     const struct cxlf_node node = { CXLF_NODE_HOST, host };
     CXLFabricFm *fm = f->fm;
     struct cxlf_fm_who who = { .host = !f->host_managers };
-    unsigned component;
+    unsigned component, port;
     size_t length = 0;
 
     *out = (struct cxlf_wire_cci) {
         .token = in->token, .opcode = in->opcode,
         .code = CXLF_CCI_UNSUPPORTED,
     };
-    if (!fm->core) {
-        return;
-    }
-    component = cxlf_switch_of(fm->topology, fm->graph->link[
-        cxlf_endpoint_link(fm->topology, fm->graph, node)].end[0]);
-    if (component >= fm->switches) {
+    if (!fm->core || !cxl_fabric_fm_find_host(fm, host, &component, &port)) {
         return;
     }
     who.pid = cxlf_graph_pid(fm->topology, fm->graph, node);
-    who.port = port_of(fm->core, component, who.pid);
+    who.port = port;
     out->code = cxlf_fm_command(fm->core, &who, component, in->opcode, bytes,
                                 in->length, answer, CXLF_WIRE_CCI_MAX,
                                 &length);

@@ -12,12 +12,10 @@
 #include "qapi/error.h"
 #include "qapi/qapi-events-cxl-fabric.h"
 #include "qemu/bswap.h"
+#include "cxlf/fm-graph.h"
 #include "compat.h"
 #include "fabric-fm.h"
 #include "trace.h"
-
-#define LANES   16u
-#define L0      4u          /* LTSSM state */
 
 QEMU_BUILD_BUG_ON(CXLF_FM_GFDS < CXLF_MAX_GFAMS);
 QEMU_BUILD_BUG_ON(CXLF_FM_DEVICES < CXLF_MAX_GFAMS);
@@ -25,12 +23,6 @@ QEMU_BUILD_BUG_ON(CXLF_FM_LDS != CXLF_MAX_LDS);
 QEMU_BUILD_BUG_ON(CXLF_FM_PORTS < CXLF_MAX_PORTS);
 QEMU_BUILD_BUG_ON(CXLF_FM_SWITCHES < CXLF_MAX_LEAVES);
 QEMU_BUILD_BUG_ON(CXLF_FM_SWITCHES + CXLF_MAX_GFAMS > CXLF_FM_COMPONENTS);
-
-static unsigned component_of(const CXLFabricFm *fm, struct cxlf_node n)
-{
-    return n.kind == CXLF_NODE_GFAM ? fm->switches + n.number :
-           cxlf_switch_of(fm->topology, n);
-}
 
 struct cxlf_node cxl_fabric_fm_node(const CXLFabricFm *fm, unsigned component)
 {
@@ -83,128 +75,61 @@ static const struct cxlf_fm_ops ops = {
 
 /* Building it from the topology */
 
-/* The lowest speed of PCIe at which the lanes carry @rate MB/s. */
-static unsigned speed_for(uint32_t rate)
+bool cxl_fabric_fm_find_host(const CXLFabricFm *fm, uint32_t host,
+                             unsigned *component, unsigned *port)
 {
-    unsigned speed = 1;
+    const struct cxlf_node n = { CXLF_NODE_HOST, host };
+    uint16_t pid = cxlf_graph_pid(fm->topology, fm->graph, n);
+    const struct cxlf_fm_port *p;
 
-    while (speed < 6 && rate > LANES * 250u << (speed - 1)) {
-        speed++;
+    *component = cxlf_switch_of(fm->topology, fm->graph->link[
+        cxlf_endpoint_link(fm->topology, fm->graph, n)].end[0]);
+    if (*component >= fm->switches) {
+        return false;
     }
-    return speed;
-}
-
-static bool add_components(CXLFabricFm *fm)
-{
-    const struct cxlf_topology *t = fm->topology;
-    uint64_t serial = (uint64_t)ldl_be_p(fm->fabric->uuid.data) << 32;
-    struct cxlf_fm *core = fm->core;
-    bool ok = true;
-
-    for (unsigned i = 0; i < fm->switches; i++) {
-        ok &= cxlf_fm_add_switch(core, serial | i, 1, 1,
-                                 CXLF_RGT_ENTRIES) >= 0;
-    }
-    for (uint32_t i = 0; i < t->gfams; i++) {
-        uint64_t memory = t->gfam[i].hot + t->gfam[i].bulk;
-        uint32_t lds = fm->graph->lds[i];
-        uint64_t number = serial | core->components;
-
-        if (!lds) {
-            ok &= cxlf_fm_add_gfd(core, number) >= 0;
-            continue;
-        }
-        ok &= cxlf_fm_add_device(core, number, true, lds, 1, memory) >= 0;
-        cxl_fabric_fm_create_lds(fm, i);
-    }
-    for (unsigned i = 0; i < core->components; i++) {
-        core->component[i].pid = cxlf_graph_pid(t, fm->graph,
-                                                cxl_fabric_fm_node(fm, i));
-    }
-    return ok;
-}
-
-/* A port of @component, which leads to @to. */
-static bool add_port(CXLFabricFm *fm, unsigned component, unsigned port,
-                     const struct cxlf_link *link, struct cxlf_node to)
-{
-    unsigned speed = speed_for(link->rate);
-    struct cxlf_fm_link have = {
-        .max_width = LANES, .width = LANES, .speeds = (1u << speed) - 1,
-        .max_speed = speed, .speed = speed, .ltssm = L0,
-    };
-    enum cxlf_fm_port_state state =
-        to.kind == CXLF_NODE_HOST ? CXLF_FM_PORT_USP :
-        to.kind == CXLF_NODE_GFAM ? CXLF_FM_PORT_DSP : CXLF_FM_PORT_FABRIC;
-
-    return cxlf_fm_add_port(fm->core, component, port, state) &&
-           cxlf_fm_set_link(fm->core, component, port, &have);
-}
-
-/* The first port of a link to an endpoint. */
-static bool attach(CXLFabricFm *fm, unsigned component, unsigned port,
-                   struct cxlf_node endpoint, unsigned *vcss)
-{
-    fm->core->sw[fm->core->component[component].index].port[port].pid =
-        cxlf_graph_pid(fm->topology, fm->graph, endpoint);
-    if (endpoint.kind == CXLF_NODE_GFAM) {
-        return cxlf_fm_connect(fm->core, component, port,
-                               component_of(fm, endpoint), 0);
-    }
-    if (*vcss >= CXLF_FM_VCSS) {
-        return true;
-    }
-    fm->host_of[component][*vcss] = endpoint.number + 1;
-    return cxlf_fm_add_vcs(fm->core, component, (*vcss)++, port,
-                           CXLF_WIRE_VPPBS, false);
-}
-
-static bool add_link(CXLFabricFm *fm, const struct cxlf_link *link,
-                     unsigned *next, unsigned *vcss)
-{
-    bool between = cxlf_is_switch(link->end[1]);
-    unsigned component[2], port[2] = { 0 };
-    bool ok = true;
-
-    for (unsigned e = 0; e < 2; e++) {
-        component[e] = component_of(fm, link->end[e]);
-        if (cxlf_is_switch(link->end[e])) {
-            port[e] = next[component[e]];
-            next[component[e]] += link->ports;
+    p = fm->core->sw[fm->core->component[*component].index].port;
+    for (*port = 0; *port < CXLF_FM_PORTS; (*port)++) {
+        if (p[*port].exists && p[*port].state == CXLF_FM_PORT_USP &&
+            p[*port].pid == pid) {
+            return true;
         }
     }
-    if (component[0] >= fm->switches ||
-        (between && component[1] >= fm->switches)) {
-        return true;            /* beyond the bounds */
-    }
-    for (unsigned p = 0; p < link->ports && ok; p++) {
-        ok = add_port(fm, component[0], port[0] + p, link, link->end[1]);
-        if (between) {
-            ok = ok && add_port(fm, component[1], port[1] + p, link,
-                                link->end[0]) &&
-                 cxlf_fm_connect(fm->core, component[0], port[0] + p,
-                                 component[1], port[1] + p);
+    return false;
+}
+
+/* Which host each VCS is of. */
+static void find_hosts(CXLFabricFm *fm)
+{
+    for (uint32_t host = 0; host < fm->topology->hosts; host++) {
+        unsigned component, port, vcs;
+
+        if (cxl_fabric_fm_find_host(fm, host, &component, &port)) {
+            vcs = fm->core->sw[fm->core->component[component].index]
+                  .port[port].vcs;
+            if (vcs < CXLF_FM_VCSS) {
+                fm->host_of[component][vcs] = host + 1;
+            }
         }
     }
-    return ok && (between || attach(fm, component[0], port[0], link->end[1],
-                                    &vcss[component[0]]));
 }
 
 static bool build(CXLFabricFm *fm)
 {
-    /* Ports are numbered through the links, of all switches. */
-    unsigned next[CXLF_MAX_SWITCHES] = { 0 }, vcss[CXLF_MAX_SWITCHES] = { 0 };
+    uint64_t serial = (uint64_t)ldl_be_p(fm->fabric->uuid.data) << 32;
+    int switches = cxlf_fm_init(fm->core, &ops, fm) ?
+                   cxlf_fm_add_graph(fm->core, fm->topology, fm->graph,
+                                     serial) : -1;
 
-    fm->switches = MIN(cxlf_graph_switches(fm->topology, fm->graph),
-                       CXLF_FM_SWITCHES);
-    if (!cxlf_fm_init(fm->core, &ops, fm) || !add_components(fm)) {
+    if (switches < 0) {
         return false;
     }
-    for (uint32_t i = 0; i < fm->graph->links; i++) {
-        if (!add_link(fm, &fm->graph->link[i], next, vcss)) {
-            return false;
+    fm->switches = switches;
+    for (uint32_t i = 0; i < fm->topology->gfams; i++) {
+        if (fm->graph->lds[i]) {
+            cxl_fabric_fm_create_lds(fm, i);
         }
     }
+    find_hosts(fm);
     cxl_fabric_fm_bind_first(fm);
     return true;
 }

@@ -43,7 +43,7 @@ struct CXLFabricFm {
     const struct cxlf_topology *topology;
     const struct cxlf_graph *graph;     /* the fabric's */
     struct cxlf_fm *core;               /* NULL: there is none */
-    const char *why;                         /* that there is none */
+    const char *why;                    /* that there is none */
     unsigned switches;                  /* components; devices follow them */
     CXLFabricLd *ld[CXLF_MAX_GFAMS];    /* NULL: a GFD */
     /* Of each VCS of each switch, plus 1; 0: there is none. */
@@ -56,6 +56,10 @@ struct CXLFabricFm {
 
 /* The topology's node that a component is. */
 struct cxlf_node cxl_fabric_fm_node(const CXLFabricFm *fm, unsigned component);
+
+/* The switch that a host is at, and its port; false: beyond the bounds. */
+bool cxl_fabric_fm_find_host(const CXLFabricFm *fm, uint32_t host,
+                             unsigned *component, unsigned *port);
 
 /*
  * fabric-fm-routes.c: routing tables and access control, of the fabric's
