@@ -365,6 +365,7 @@ static void set_piece(void *opaque)
     ECAPager *p = w->p;
     ECAPiece was = *w->piece;
 
+    pager_flush_run(p);
     *w->piece = *w->set;        /* no access, fault or command from here on */
     if (!was.size) {
         return;
@@ -375,6 +376,9 @@ static void set_piece(void *opaque)
     release_pages(p, w->gfam, &was);
     pager_set_precise(p);
     pager_flush_vcpus();
+    /* Who sleeps in it makes its fault again, which fails. */
+    pager_forget_sleepers(p, w->gfam, was.dpa, was.dpa + was.size);
+    eca_uffd_wake(&p->uffd, p->device[w->gfam].front + was.dpa, was.size);
     if (!qatomic_read(&p->lost)) {
         cxlf_give_up_range(p->directory, p->host, w->gfam, was.dpa,
                            was.size);

@@ -206,6 +206,47 @@ static void test_recovery(void)
     fixture_done(&f);
 }
 
+/* Part of a device is given up, and nothing else of it or of others. */
+static void test_range(void)
+{
+    const uint64_t from = 64 * CXLF_PAGE, size = 32 * CXLF_PAGE;
+    uint64_t given = 0, held = 0;
+    struct cxlf_line line;
+    Fixture f;
+
+    fixture_init(&f, fixture_topology(3, 2, 3, 2));
+    for (int i = 0; i < 20000; i++) {
+        uint64_t dpa = (uint64_t)g_test_rand_int_range(0, 128 * 64) * 64;
+
+        g_assert_cmpint(cxlf_access(&f.directory,
+                                    g_test_rand_int_range(0, 3), i & 1, dpa,
+                                    g_test_rand_int_range(0, 3)), ==,
+                        CXLF_OK);
+    }
+    for (uint64_t dpa = from; dpa < from + size; dpa += CXLF_LINE) {
+        g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, 1, dpa,
+                                &line));
+        held += !!(line.holders & 2);
+    }
+    g_assert_cmpuint(held, >, 0);
+    given = cxlf_give_up_range(&f.directory, 1, 1, from, size);
+    g_assert_cmpuint(given, ==, held);
+    for (uint32_t gfam = 0; gfam < 2; gfam++) {
+        for (uint64_t dpa = 0; dpa < CXLF_CAPACITY_UNIT; dpa += CXLF_LINE) {
+            g_assert_true(cxlf_peek(&f.directory, CXLF_LINE_UNIT, gfam, dpa,
+                                    &line));
+            if (gfam == 1 && dpa >= from && dpa < from + size) {
+                g_assert_false(line.holders & 2);
+            } else {
+                given += !!(line.holders & 2);
+            }
+        }
+    }
+    g_assert_cmpuint(cxlf_give_up(&f.directory, 1, CXLF_EVICT, NULL), ==,
+                     given - held);
+    fixture_done(&f);
+}
+
 /* Sums by shard and by host are the same events. */
 static void test_counters(void)
 {
@@ -319,6 +360,7 @@ int main(int argc, char **argv)
     g_test_add_func("/directory/corruption", test_corruption);
     g_test_add_func("/directory/forget", test_forget);
     g_test_add_func("/directory/recovery", test_recovery);
+    g_test_add_func("/directory/range", test_range);
     g_test_add_func("/directory/counters", test_counters);
     g_test_add_func("/directory/threads", test_threads);
     return g_test_run();
