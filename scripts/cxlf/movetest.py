@@ -19,6 +19,9 @@ HOT_LD, MOVING_LD = 0, 3
 SLOT = 2                                # the vPPB at which LDs come and go
 PATIENCE = 120                          # seconds, for a step of a guest
 LOAD_BYTES = 4 << 20
+# All of an LD but the page of the program's own, before these bytes.
+LD_BYTES = (256 << 20) - 4096
+HOT_BYTES = 1 << 20                     # each access to HOT is a callback
 
 # $1: a slot.  Prints the dax device of a region of all its memory.
 REGION = r"""
@@ -92,6 +95,7 @@ class Move:
     def __init__(self, bench):
         self.bench = bench
         self.owner = bench.one.place("owner.qmp")
+        self.bytes = LD_BYTES
 
     def guest(self, host, text, *argv):
         return regiontest.script(self.bench, host, text, *argv)
@@ -140,9 +144,9 @@ class Move:
         return self.guest(host, REGION, slot).split()[-2:]
 
     def pattern(self, host, dax, *options):
-        """What is wrong with all of an LD."""
+        """What is wrong with an LD's first bytes, or all of them."""
         done = self.bench.one.run_all({host: [
-            "pattern", "--dev", f"/dev/{dax}", "--bytes", str(256 << 20),
+            "pattern", "--dev", f"/dev/{dax}", "--bytes", str(self.bytes),
             *map(str, options)]}, PATIENCE)[host]
         status, result = programs.parse(done)
         return [f"host {host}: pattern {options}: {result}"] if status else []
@@ -209,6 +213,7 @@ def run(bench):
             step.tick(f"{turn + 1} of {MOVES}")
             if wrong:
                 break
+    move.bytes = HOT_BYTES
     with bench.test("an LD of HOT moves, with surprise") as wrong:
         for turn in range(2):
             dax, _ = move.show(turn, HOT_LD, seed, wrong)
