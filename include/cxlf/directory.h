@@ -229,9 +229,9 @@ void cxlf_each_held(const struct cxlf_directory *directory, unsigned host,
 
 /*
  * cxlf_forget_range: return the entries of @leaf for @length bytes of device
- * @gfam from @dpa on to what they are in a new fabric: nobody's, not poisoned, not
- * corrupted.  For the owner of the fabric, while no host uses or may use these
- * bytes; others go on in the same leaf.  Returns how many entries had
+ * @gfam from @dpa on to what they are in a new fabric: nobody's, not poisoned,
+ * not corrupted.  For the owner of the fabric, while no host uses or may use
+ * these bytes; others go on in the same leaf.  Returns how many entries had
  * something in them.
  */
 uint64_t cxlf_forget_range(struct cxlf_directory *directory, uint32_t leaf,
