@@ -400,9 +400,8 @@ void cxl_fabric_fm_answered(CXLFabric *f, CXLFabricPeer *peer,
     if (answer->result == CXLF_PLUG_OK) {
         set_hidden(l);
     }
-    if (l->busy == LD_HIDING) {
-        end(l, answer->result == CXLF_PLUG_OK);
-    }
+    /* Who gives back what it was to show has failed. */
+    end(l, l->busy == LD_HIDING && answer->result == CXLF_PLUG_OK);
 }
 
 /* For each LD that is bound to @host, and not shown to @peer. */
