@@ -91,6 +91,73 @@ static void test_unbind(void)
     fabric_free(f);
 }
 
+/* From the beginning, as by Bind; an LD that a host has was not erased. */
+static void test_bound(void)
+{
+    struct cxlf_fm_binding b = {
+        .component = LEAF, .vcs = 0, .vppb = 1, .port = 2, .ld = 1,
+    };
+    Fabric *f = fabric_new();
+
+    g_assert_true(cxlf_fm_bound(f->fm, &b));
+    command(f, LEAF, 0x5200, "01 01 01 00", "01 00 00 00 | 00 01 00 04"
+            " | 03 02 01 00");
+    g_assert_null(cxlf_fm_check(f->fm));
+    g_assert_cmpuint(f->binds, ==, 0);
+    g_assert_false(cxlf_fm_bound(f->fm, &b));   /* taken: the vPPB, the LD */
+    b.vppb = 2;
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    b.ld = 2;
+    b.vppb = 0;
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    b.vppb = 4;
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    b.vppb = 2;
+    b.vcs = 2;
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    begins(f, 0x5202, "00 01 01");
+    complete(f, UNBIND, true);
+    complete(f, ERASE, true);
+    refused(f, LEAF, 0x5202, "00 01 01", CXLF_CCI_INVALID_INPUT);
+    fabric_free(f);
+}
+
+static uint64_t placed[CXLF_FM_LDS];
+static bool has_place;
+
+static bool place(void *opaque, unsigned component, const uint64_t *size)
+{
+    g_assert_cmpuint(component, ==, MLD);
+    memcpy(placed, size, sizeof(placed));
+    return has_place;
+}
+
+/* Who places LDs has a say, and knows all sizes in bytes. */
+static void test_place(void)
+{
+    static const char set[] = "01 02 00 00 03 00*7 01 00*7";
+    const struct cxlf_fm_device *d;
+    Fabric *f = fabric_new();
+    uint64_t before;
+
+    f->fm->ops.place = place;
+    d = &f->fm->dev[f->fm->component[MLD].index];
+    before = d->ld[2].range[0];
+    has_place = false;
+    refused(f, MLD, 0x5402, set, CXLF_CCI_INVALID_INPUT);
+    g_assert_cmpuint(d->ld[2].range[0], ==, before);
+    has_place = true;
+    command(f, MLD, 0x5402, set, set);
+    g_assert_cmpuint(d->ld[2].range[0], ==, 3);
+    g_assert_cmphex(placed[2], ==, GIB);
+    g_assert_cmphex(placed[0], ==, before * CXLF_FM_UNIT);
+    /* What does not fit anyhow is not asked for. */
+    placed[2] = 0;
+    refused(f, MLD, 0x5402, "01 02 00 00 ff*8 00*8", CXLF_CCI_INVALID_INPUT);
+    g_assert_cmphex(placed[2], ==, 0);
+    fabric_free(f);
+}
+
 static void test_failures(void)
 {
     Fabric *f = fabric_new();
@@ -442,6 +509,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/fm/effects/bind", test_bind);
     g_test_add_func("/fm/effects/unbind", test_unbind);
+    g_test_add_func("/fm/effects/bound", test_bound);
+    g_test_add_func("/fm/effects/place", test_place);
     g_test_add_func("/fm/effects/failures", test_failures);
     g_test_add_func("/fm/effects/allocations", test_allocations);
     g_test_add_func("/fm/effects/ownership", test_ownership);
