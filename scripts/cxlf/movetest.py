@@ -227,6 +227,13 @@ def run(bench):
             found = move.guest(host, MEMDEV, 1).split()
             if len(found) != 1:
                 wrong.append(f"host {host}: {found}")
+    with bench.test("a host that comes back has what it had") as wrong:
+        dax = move.guest(0, "basename /dev/dax*").split()[0]
+        wrong += move.pattern(0, dax, "--write", "--seed", seed)
+        bench.one.restart(0)
+        boots[0] = move.boot_id(0)
+        dax, _ = move.region(0, slot=1)
+        wrong += move.pattern(0, dax, "--seed", seed)
     with bench.test("no guest was reset") as wrong:
         wrong += [f"host {host} has booted again" for host in bench.hosts
                   if move.boot_id(host) != boots[host]]
