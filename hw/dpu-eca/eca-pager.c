@@ -230,18 +230,6 @@ static void forget_log(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
     }
 }
 
-/* The fabric's owner takes the memory away when it erases it. */
-static void forget_exist(Device *d, const ECAPiece *piece)
-{
-    uint64_t dpa = piece->dpa;
-    ECAPage *page;
-
-    while ((page = eca_pages_next(&d->pages, &dpa)) && is_in(piece, dpa)) {
-        page->exists = false;
-        dpa += CXLF_PAGE;
-    }
-}
-
 static void release_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
 {
     Device *d = &p->device[gfam];
@@ -255,7 +243,6 @@ static void release_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
         qemu_mutex_lock(&p->page_lock[i]);
     }
     eca_pages_reset(&d->pages, piece->dpa, piece->size);
-    forget_exist(d, piece);
     for (unsigned i = 0; i < LOCKS; i++) {
         qemu_mutex_unlock(&p->page_lock[i]);
     }

@@ -89,11 +89,10 @@ void eca_pages_reset(ECAPages *t, uint64_t dpa, uint64_t size)
     ECAPage *page;
 
     while ((page = eca_pages_next(t, &dpa)) && dpa < end) {
-        bool failed = page->failed, exists = page->exists;
+        bool failed = page->failed;
 
         memset(page, 0, sizeof(*page));
         page->failed = failed;
-        page->exists = exists;
         qatomic_set(&page->view, first_view(t, dpa / CXLF_PAGE));
         dpa += CXLF_PAGE;
     }

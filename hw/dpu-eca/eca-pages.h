@@ -70,7 +70,8 @@ uint8_t *eca_pages_order(ECAPages *t, uint64_t dpa);
 
 /*
  * eca_pages_reset: nothing is held from @dpa on, @size bytes, and views are
- * as at first.  The agent's thread; vCPUs must flush.
+ * as at first; nor is any page known to exist in the file, since the fabric's
+ * owner may erase what no host has.  The agent's thread; vCPUs must flush.
  */
 void eca_pages_reset(ECAPages *t, uint64_t dpa, uint64_t size);
 

@@ -139,6 +139,33 @@ static int logged(int host)
     return pages;
 }
 
+/* Mailbox (CXL r3.1 section 8.2.8.4), at BAR 2 as cxlf_host_program() says */
+
+static unsigned mailbox(CxlfHost *h, int port, uint16_t opcode,
+                        const void *in, unsigned length, void *out)
+{
+    uint64_t device = h->gfam[port] + 0x40000, box = 0;
+    gint64 deadline = cxlf_deadline();
+    unsigned count = qtest_readw(h->qts, device + 4);
+
+    for (unsigned i = 1; i <= count && !box; i++) {
+        if (qtest_readw(h->qts, device + i * 16) == 2) {
+            box = device + qtest_readl(h->qts, device + i * 16 + 4);
+        }
+    }
+    g_assert_cmphex(box, !=, 0);
+    qtest_memwrite(h->qts, box + 0x20, in, length);
+    qtest_writeq(h->qts, box + 8, opcode | (uint64_t)length << 16);
+    qtest_writel(h->qts, box + 4, 1);
+    while (qtest_readl(h->qts, box + 4) & 1) {
+        cxlf_pause(deadline, "a command of the mailbox");
+    }
+    g_assert_cmpuint(qtest_readq(h->qts, box + 0x10) >> 32 & 0xffff, ==, 0);
+    length = qtest_readq(h->qts, box + 8) >> 16 & 0xfffff;
+    qtest_memread(h->qts, box + 0x20, out, length);
+    return length;
+}
+
 static void refused(CxlfHost *h, const char *json, const char *text)
 {
     QDict *response;
@@ -184,6 +211,7 @@ static void test_identity(void)
     CxlfClass class[2];
     unsigned dslbis;
     uint64_t serial[3];
+    uint8_t identity[0x100];
 
     start_owner("");
     a = start_host("");
@@ -217,6 +245,11 @@ static void test_identity(void)
     g_assert_cmphex(class[0].base, ==, 0);
     g_assert_cmphex(class[0].size, ==, LD_SIZE);
 
+    /* Identify Memory Device: all of the LD's memory, and it is volatile */
+    g_assert_cmpuint(mailbox(a, 1, 0x4000, NULL, 0, identity), >=, 0x28);
+    g_assert_cmphex(ldq_le_p(identity + 0x10), ==, LD_SIZE / (256 * MIB));
+    g_assert_cmphex(ldq_le_p(identity + 0x18), ==, LD_SIZE / (256 * MIB));
+
     /* It comes back as it was. */
     cxlf_unplug(a, 0);
     cxlf_plug(a, 0, 0, 0);
@@ -227,7 +260,7 @@ static void test_identity(void)
 }
 
 /* Each LD shows its own part of the device, to the last byte. */
-static void test_access(void)
+static void access_all(const char *more)
 {
     static const uint64_t dpa[] = {
         0, CXLF_PAGE, HOT - LD_SIZE - 8, HOT - LD_SIZE, IN_BULK, LD_SIZE - 8,
@@ -236,8 +269,8 @@ static void test_access(void)
     CxlfRegion r[3];
 
     start_owner("");
-    a = start_host(CXLF_NEVER_MAPPED);
-    b = start_host("");
+    a = start_host(more);
+    b = start_host(more);
     r[0] = plug(a, 0, 0);
     r[1] = plug(a, 1, 1);
     r[2] = plug(b, 0, 2);
@@ -256,6 +289,13 @@ static void test_access(void)
     cxlf_host_stop(a);
     cxlf_host_stop(b);
     stop_owner();
+}
+
+static void test_access(void)
+{
+    access_all("");
+    access_all(CXLF_NEVER_MAPPED);
+    access_all(" -global dpu-eca.hot-track=page");
 }
 
 /* With ownership=off the part of the backend is what is mapped. */
@@ -454,33 +494,6 @@ static void test_software(void)
     stop_owner();
 }
 
-/* Mailbox (CXL r3.1 section 8.2.8.4), at BAR 2 as cxlf_host_program() says */
-
-static unsigned mailbox(CxlfHost *h, int port, uint16_t opcode,
-                        const void *in, unsigned length, void *out)
-{
-    uint64_t device = h->gfam[port] + 0x40000, box = 0;
-    gint64 deadline = cxlf_deadline();
-    unsigned count = qtest_readw(h->qts, device + 4);
-
-    for (unsigned i = 1; i <= count && !box; i++) {
-        if (qtest_readw(h->qts, device + i * 16) == 2) {
-            box = device + qtest_readl(h->qts, device + i * 16 + 4);
-        }
-    }
-    g_assert_cmphex(box, !=, 0);
-    qtest_memwrite(h->qts, box + 0x20, in, length);
-    qtest_writeq(h->qts, box + 8, opcode | (uint64_t)length << 16);
-    qtest_writel(h->qts, box + 4, 1);
-    while (qtest_readl(h->qts, box + 4) & 1) {
-        cxlf_pause(deadline, "a command of the mailbox");
-    }
-    g_assert_cmpuint(qtest_readq(h->qts, box + 0x10) >> 32 & 0xffff, ==, 0);
-    length = qtest_readq(h->qts, box + 8) >> 16 & 0xfffff;
-    qtest_memread(h->qts, box + 0x20, out, length);
-    return length;
-}
-
 /* The first entry of the poison list of an LD; 0: there is none. */
 static unsigned poison(CxlfHost *h, int port, uint64_t *dpa)
 {
@@ -490,6 +503,62 @@ static unsigned poison(CxlfHost *h, int port, uint64_t *dpa)
     g_assert_cmpuint(mailbox(h, port, 0x4300, in, sizeof(in), out), >=, 0x20);
     *dpa = ldq_le_p(out + 0x20) & ~0x3full;
     return lduw_le_p(out + 0x0a);
+}
+
+/* CHMU: docs/specs/chmu.md */
+
+#define CHMU_CONF0      0x50
+#define CHMU_CONF1      0x58
+#define CHMU_TAIL       0x7a
+#define CHMU_BITMAP     0x80
+#define CHMU_LIST       0x4010
+#define MS              1000000ll
+
+/* Reads and writes of 4 KiB units that are used at all; epochs of 10 ms */
+static uint64_t start_chmu(CxlfHost *h, int port)
+{
+    uint64_t at = h->gfam[port] + 0x80000;
+
+    cxlf_config_writel(h, BDF_GFAM(port), 0x24, at);
+    qtest_writeq(h->qts, at + CHMU_BITMAP, 3);
+    qtest_writeq(h->qts, at + CHMU_CONF1, 12 | 3ull << 48 | 1ull << 52);
+    qtest_writeq(h->qts, at + CHMU_CONF0, 3 | 1ull << 16 | 1ull << 32);
+    qtest_clock_step(h->qts, MS);
+    return at;
+}
+
+/* Each LD counts what is used of it, by its own DPA. */
+static void test_hotness(void)
+{
+    CxlfHost *h;
+    CxlfRegion r[2];
+    uint64_t chmu[2];
+
+    start_owner("");
+    h = start_host(CXLF_NEVER_MAPPED);
+    for (int i = 0; i < 2; i++) {
+        r[i] = plug(h, i, i);
+    }
+    for (int i = 0; i < 2; i++) {
+        chmu[i] = start_chmu(h, i);
+    }
+    for (int i = 0; i < 5; i++) {
+        cxlf_store(&r[1], CLASS_SIZE - CXLF_PAGE, i, 8);
+    }
+    qtest_clock_step(h->qts, 10 * MS);
+    g_assert_cmpuint(qtest_readw(h->qts, chmu[0] + CHMU_TAIL), ==, 0);
+    g_assert_cmpuint(qtest_readw(h->qts, chmu[1] + CHMU_TAIL), ==, 1);
+    g_assert_cmphex(qtest_readq(h->qts, chmu[1] + CHMU_LIST), ==,
+                    (CLASS_SIZE / CXLF_PAGE - 1) << 24 | 5);
+    /* One that goes takes nothing from the other. */
+    unplug(&r[1]);
+    cxlf_store(&r[0], 3 * CXLF_PAGE, 1, 8);
+    qtest_clock_step(h->qts, 10 * MS);
+    g_assert_cmpuint(qtest_readw(h->qts, chmu[0] + CHMU_TAIL), ==, 1);
+    g_assert_cmphex(qtest_readq(h->qts, chmu[0] + CHMU_LIST), ==,
+                    3 << 24 | 1);
+    cxlf_host_stop(h);
+    stop_owner();
 }
 
 /* What was lost is in the list of its LD alone, by the LD's DPA. */
@@ -541,6 +610,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/ld/reserved", test_reserved);
     qtest_add_func("/cxlf/ld/pulled", test_pulled);
     qtest_add_func("/cxlf/ld/software", test_software);
+    qtest_add_func("/cxlf/ld/hotness", test_hotness);
     qtest_add_func("/cxlf/ld/poison", test_poison);
     return g_test_run();
 }
