@@ -220,6 +220,8 @@ static void end_type3(CXLType3Dev *ct3d)
 {
     memset(ct3d->cci.cxl_cmd_set, 0, sizeof(ct3d->cci.cxl_cmd_set));
     g_clear_pointer(&ct3d->cci.bg.timer, timer_free);
+    g_clear_pointer(&ct3d->doe_cdat.read_mbox, g_free);     /* 1 MiB each */
+    g_clear_pointer(&ct3d->doe_cdat.write_mbox, g_free);
     ct3d->cxl_cstate.crb.special_ops = NULL;        /* freed */
     empty(&ct3d->cxl_cstate.crb.component_registers);
     empty(&ct3d->cxl_dstate.device_registers);
