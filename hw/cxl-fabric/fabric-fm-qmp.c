@@ -260,7 +260,9 @@ static CxlFabricFmVcsList *vcss(const struct cxlf_fm_switch *s)
     return list;
 }
 
-static CxlFabricFmLdList *lds(const struct cxlf_fm_device *d)
+/* @at: where they are, in the emulator. */
+static CxlFabricFmLdList *lds(const struct cxlf_fm_device *d,
+                              const CXLFabricLd *at)
 {
     CxlFabricFmLdList *list = NULL, **tail = &list;
 
@@ -271,6 +273,10 @@ static CxlFabricFmLdList *lds(const struct cxlf_fm_device *d)
         ld->ld = i;
         ld->memory = (l->range[0] + l->range[1]) *
                      (CXLF_FM_UNIT << d->granularity);
+        ld->start = at[i].start;
+        ld->has_host = at[i].host >= 0;
+        ld->host = MAX(at[i].host, 0);
+        ld->shown = at[i].shown;
         ld->erased = l->erased;
         ld->allocated_bandwidth = l->allocated;
         ld->bandwidth_limit = l->limit;
@@ -321,7 +327,8 @@ static CxlFabricFmComponent *describe(const CXLFabricFm *fm, unsigned number)
         info->ports = ports(fm, &core->sw[c->index]);
         info->vcss = vcss(&core->sw[c->index]);
     } else if (c->kind == CXLF_FM_DEVICE) {
-        info->lds = lds(&core->dev[c->index]);
+        info->lds = lds(&core->dev[c->index],
+                        fm->ld[number - fm->switches]);
     }
     return info;
 }

@@ -146,6 +146,15 @@ static void expect_vppb(Bench *b, int host, int vppb, const char *bytes)
     expect(b->owner, LEAF, 0x5200, in, SUCCESS, out);
 }
 
+static void expect_shown(Bench *b, int ld, bool shown)
+{
+    QDict *fm = query(b->owner);
+
+    g_assert_cmpint(qdict_get_bool(nth(nth(fm, "components", MLD), "lds", ld),
+                                   "shown"), ==, shown);
+    qobject_unref(fm);
+}
+
 /* A guest's driver of slots */
 
 static unsigned status(CxlfHost *h, int port)
@@ -447,18 +456,26 @@ static void test_timeout(void)
 static void test_frozen(void)
 {
     gint64 deadline = cxlf_deadline();
+    uint64_t word = 0x55;
     CxlfRegion r;
     bool bound;
     Bench b;
+    int fd;
 
     start(&b, ",bind-timeout=1");
+    fd = cxlf_open_memfd(b.owner, "cxlf-gfam0");
+    g_assert_cmpint(pwrite(fd, &word, 8, LD_SIZE), ==, 8);
     cxlf_freeze(qtest_pid(b.h[0]->qts));
     begin_bind(&b, 0, 1, 1);
     end(&b, BIND, INTERNAL_ERROR);
     expect_vppb(&b, 0, 1, "00 00 ff");
+    expect_shown(&b, 1, true);
     /* It may have it, for all that is known. */
     begin_bind(&b, 1, 1, 1);
     end(&b, BIND, INTERNAL_ERROR);
+    g_assert_cmpint(pread(fd, &word, 8, LD_SIZE), ==, 8);
+    g_assert_cmphex(word, ==, 0x55);
+    close(fd);
     kill(qtest_pid(b.h[0]->qts), SIGCONT);
     do {
         g_autoptr(GByteArray) in = bytes_of("01 01 00 00 0100");
@@ -492,6 +509,7 @@ static void test_death(void)
     cxlf_store(&r, 8192, 9, 8);
     kill_host(&b, 0);
     expect_vppb(&b, 0, 1, "03 00 01");
+    expect_shown(&b, 1, false);
     start_host(&b, 0);
     r = take(b.h[0], 0);
     g_assert_cmphex(cxlf_load(&r, 8192, 8), ==, 9);
