@@ -262,7 +262,7 @@ static void drop_sanitize(CXLGFAM *s)
  */
 static void reset_dvsec(CXLGFAM *s)
 {
-    const Range *range =
+    Range *range =
         &CXL_TYPE3(s)->cxl_cstate.dvsecs[PCIE_CXL_DEVICE_DVSEC];
     CXLDVSECDevice *dvsec =
         (void *)(PCI_DEVICE(s)->config + range_lob(range));

@@ -424,7 +424,7 @@ static void test_logical_devices(void)
     cxlf_commit(&f->r[1]);
     cxlf_store(&f->r[1], 0, 0x1234, 8);
     set_link(f, HOST1, -1, false);
-    wait_for(&f->r[1], 0, UINT64_MAX);  /* it was mapped */
+    cxlf_wait_load(&f->r[1], 0, UINT64_MAX);  /* it was mapped */
     set_link(f, HOST1, -1, true);
     cxlf_wait_load(&f->r[1], 0, 0x1234);
     cxlf_fabric_stop(f);
