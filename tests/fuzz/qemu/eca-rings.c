@@ -835,6 +835,22 @@ static void run_some(void)
     main_loop_wait(true);
 }
 
+static void nothing(void *opaque)
+{
+}
+
+/* Let the agent's threads have the processor, for 1 ms at most. */
+static void run_later(void)
+{
+    static QEMUTimer *timer;
+
+    if (!timer) {
+        timer = timer_new_ms(QEMU_CLOCK_REALTIME, nothing, NULL);
+    }
+    timer_mod(timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + 1);
+    main_loop_wait(false);
+}
+
 static bool is_idle(void)
 {
     for (unsigned i = 0; i < ECA_QUEUES; i++) {
@@ -858,7 +874,7 @@ static void wait_for_all(void)
 
     while (!is_idle()) {
         MUST(g_get_monotonic_time() < end);
-        run_some();
+        run_later();
     }
 }
 
