@@ -6,7 +6,8 @@ tests/fuzz/qemu are targets of QEMU's fuzzer, which is an emulator: what is
 there, and QEMU's generic device fuzzer with each of our configurations.
 
 A target is at its plateau when libFuzzer has found no new edge (cov) for a
-given number of executions. Features (ft) are edges with how often they were
+given number of executions; what a process does to load what was found before
+it is none. Features (ft) are edges with how often they were
 taken, in powers of two; they are told apart, since they grow for very long.
 ASan and UBSan are on in all of them, and end a target at the first fault.
 """
@@ -38,17 +39,19 @@ class Kind:
     length: int
     timeout: int                # seconds for one input
     short_runs: int             # in the regression suite
+    round: int                  # executions of one process
     options: tuple = ()
 
 
-CORE = Kind(128, 10, 100000)
+CORE = Kind(128, 10, 100000, 10 ** 9)
 # Its patience with the device is a minute.  The emulator has so many features
-# that libFuzzer would be busy with their frequencies.
-MODEL = Kind(256, 120, 20000, ("-entropic=0", "-rss_limit_mb=4096",
+# that libFuzzer would be busy with their frequencies.  A device is slower the
+# more of its memory was ever used.
+MODEL = Kind(256, 120, 20000, 100000, ("-entropic=0", "-rss_limit_mb=4096",
                               "-report_slow_units=600"))
 # Each input costs a reset of the machine.
-DEVICE = Kind(512, 120, 500, MODEL.options)
-STATUS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+)")
+DEVICE = Kind(512, 120, 500, 10 ** 9, MODEL.options)
+STATUS = re.compile(r"#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+)")
 
 
 @dataclass
@@ -139,14 +142,21 @@ class Fuzzer:
         self.limit = limit
         self.seed = seed
         self.proc = None
+        self.before = 0         # executions of earlier rounds
+        self.loaded = None      # those of this one that were no new inputs
         self.ended = False
         self.findings = os.path.join(PLACE, "findings")
         self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
         for folder in filter(None, (self.findings, self.corpus)):
             os.makedirs(folder, exist_ok=True)
 
-    def _see(self, line, before):
-        """A line of libFuzzer's output; `before`: executions before it."""
+    def _count(self, number):
+        """Executions so far, when this process counts `number`."""
+        return self.before + max(0, number - (number if self.loaded is None
+                                              else self.loaded))
+
+    def _see(self, line):
+        """A line of libFuzzer's output."""
         found = STATUS.match(line)
         if not found:
             self.result.output = self.result.output[-59:] + [line.rstrip()]
@@ -155,18 +165,25 @@ class Fuzzer:
                 self.result.finding = artifact.group(1)
             return
         result = self.result
-        number, edges, features = map(int, found.groups())
-        result.executions = max(result.executions, before + number)
-        if edges > result.edges:
-            result.edges = edges
-            result.last_edge = before + number
-        if features > result.features:
-            result.features = features
-            result.last_feature = before + number
+        number, what, edges, features = found.groups()
+        if what == "INITED":
+            self.loaded = int(number)
+        at = self._count(int(number))
+        result.executions = max(result.executions, at)
+        if int(edges) > result.edges:
+            result.edges = int(edges)
+            result.last_edge = at
+        if int(features) > result.features:
+            result.features = int(features)
+            result.last_feature = at
 
     def _round(self, runs, seconds):
         """Run libFuzzer once; False if it has failed."""
-        before = self.result.executions
+        self.before = self.result.executions
+        self.loaded = None
+        units = 0
+        # libFuzzer counts what it loads.
+        runs += len(os.listdir(self.corpus)) if self.corpus else 0
         argv = [*command(self.result.target), *self.kind.options,
                 f"-runs={runs}", f"-max_len={self.kind.length}",
                 f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
@@ -184,18 +201,19 @@ class Fuzzer:
             if self.ended:
                 self.stop()
             for line in self.proc.stderr:
-                self._see(line, before)
+                self._see(line)
                 total = re.match(r"stat::number_of_executed_units: (\d+)",
                                  line)
                 if total:
-                    self.result.executions = before + int(total.group(1))
+                    units = int(total.group(1))
+                    self.result.executions = self._count(units)
             status = self.proc.wait()
         finally:
             self.stop()
         if not self.ended and not self.result.finding:
             if status:
                 self.result.finding = f"it ended with status {status}"
-            elif self.result.executions == before:
+            elif not units:
                 # As QEMU's fuzzer does when it does not know the target.
                 self.result.finding = "it ended without any execution"
         return not self.result.finding
@@ -220,9 +238,9 @@ class Fuzzer:
             if result.past() >= self.past and result.executions:
                 result.plateau = True
                 break
-            if left < 1 or not self._round(self.past - result.past()
-                                           if result.executions else
-                                           self.past, left):
+            need = self.past - result.past() if result.executions else \
+                self.past
+            if left < 1 or not self._round(min(need, self.kind.round), left):
                 break
             self.seed += 1
         result.seconds = time.monotonic() - start
