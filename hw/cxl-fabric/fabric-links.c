@@ -98,8 +98,12 @@ CxlFabricLinkInfoList *qmp_x_query_cxl_fabric_links(const char *id,
                                                     Error **errp)
 {
     CxlFabricLinkInfoList *list = NULL, **tail = &list;
-    CXLFabric *f = find_routed(id, false, errp);
+    CXLFabric *f;
 
+    if (!id && !cxl_fabric_first()) {
+        return NULL;            /* as all queries that need no argument */
+    }
+    f = find_routed(id, false, errp);
     for (uint32_t i = 0; f && i < f->graph->links; i++) {
         QAPI_LIST_APPEND(tail, describe(f, i));
     }
