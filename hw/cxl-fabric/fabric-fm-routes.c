@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "cxlf/access.h"
+#include "cxlf/fm-graph.h"
 #include "fabric-fm.h"
 
 /* Routing modes, by bit. */
@@ -46,8 +47,8 @@ static void end(void *opaque)
 bool cxl_fabric_fm_drt_get(void *opaque, unsigned component, unsigned drt,
                            unsigned pid, uint8_t entry[DRT_SIZE])
 {
-    stw_le_p(entry, cxlf_drt_get(router_of(opaque), component, pid));
-    return true;
+    return cxlf_fm_router_drt_get(router_of(opaque), component, drt, pid,
+                                  entry);
 }
 
 bool cxl_fabric_fm_drt_set(void *opaque, unsigned component, unsigned drt,
@@ -68,12 +69,8 @@ bool cxl_fabric_fm_drt_set(void *opaque, unsigned component, unsigned drt,
 bool cxl_fabric_fm_rgt_get(void *opaque, unsigned component, unsigned rgt,
                            unsigned index, uint8_t entry[RGT_SIZE])
 {
-    struct cxlf_rgt_entry e = cxlf_rgt_get(router_of(opaque), component,
-                                           index);
-
-    memcpy(entry, e.port, sizeof(e.port));
-    stl_le_p(entry + sizeof(e.port), e.word);
-    return true;
+    return cxlf_fm_router_rgt_get(router_of(opaque), component, rgt, index,
+                                  entry);
 }
 
 bool cxl_fabric_fm_rgt_set(void *opaque, unsigned component, unsigned rgt,
@@ -94,7 +91,7 @@ bool cxl_fabric_fm_rgt_set(void *opaque, unsigned component, unsigned rgt,
 
 bool cxl_fabric_fm_port_up(void *opaque, unsigned component, unsigned port)
 {
-    return cxlf_port_get(router_of(opaque), component, port);
+    return cxlf_fm_router_port_up(router_of(opaque), component, port);
 }
 
 static uint32_t gfam_of(void *opaque, unsigned component)
