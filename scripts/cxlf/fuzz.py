@@ -182,8 +182,8 @@ class Fuzzer:
         self.before = self.result.executions
         self.loaded = None
         units = 0
-        # libFuzzer counts what it loads.
-        runs += len(os.listdir(self.corpus)) if self.corpus else 0
+        # libFuzzer counts what it loads, with one or two inputs of its own.
+        runs += len(os.listdir(self.corpus)) + 2 if self.corpus else 0
         argv = [*command(self.result.target), *self.kind.options,
                 f"-runs={runs}", f"-max_len={self.kind.length}",
                 f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
