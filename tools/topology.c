@@ -68,6 +68,9 @@ static void print_summary(void)
     for (uint32_t i = 0; i < t->gfams; i++) {
         printf("gfam@%x: HOT %s, BULK %s", i, gib(t->gfam[i].hot),
                gib(t->gfam[i].bulk));
+        if (graph.dynamic[i]) {
+            printf(", %s of it dynamic capacity", gib(graph.dynamic[i]));
+        }
         if (graph.lds[i]) {
             printf(", %u logical devices", graph.lds[i]);
         }
@@ -107,6 +110,9 @@ static void print_components(void)
     for (uint32_t i = 0; i < t->gfams; i++) {
         printf("  gfam%x [label=\"gfam %u\\nPID %x\\nHOT %s, BULK %s", i, i,
                graph.pid_gfam[i], gib(t->gfam[i].hot), gib(t->gfam[i].bulk));
+        if (graph.dynamic[i]) {
+            printf("\\nof it %s dynamic", gib(graph.dynamic[i]));
+        }
         for (uint32_t ld = 0; ld < graph.lds[i]; ld++) {
             printf("\\nLD %u: ", ld);
             if (graph.bound[i][ld] == CXLF_NOBODY) {

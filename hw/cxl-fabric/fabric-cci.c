@@ -32,12 +32,10 @@ void cxl_fabric_take_cci(CXLFabric *f, uint32_t host,
     }
     who.pid = cxlf_graph_pid(fm->topology, fm->graph, node);
     who.port = port;
-    out->code = cxlf_fm_command(fm->core, &who, component, in->opcode, bytes,
-                                in->length, answer, CXLF_WIRE_CCI_MAX,
-                                &length);
+    out->code = cxl_fabric_fm_command(fm, &who, component, in->opcode, bytes,
+                                      in->length, answer, CXLF_WIRE_CCI_MAX,
+                                      &length);
     out->length = length;
-    trace_cxl_fabric_fm_command(cxl_fabric_id(f), component, in->opcode,
-                                who.pid, out->code);
 }
 
 /* The host's side */

@@ -1,40 +1,24 @@
 /*
  * CXL fabric: logical devices (LDs) of what a Fabric Manager manages
  *
- * Where an LD's memory is, which host has it, and how it is erased before
- * another one gets it: docs/fabric-manager.md, "In the emulator".  A host is
- * asked to show an LD, or to let go of it, by messages; every wait has an end.
- * All of it is the main loop's.
+ * Where an LD's memory is, and which host has it: docs/fabric-manager.md, "In
+ * the emulator".  A host is asked to show an LD, or to let go of it, by
+ * messages; every wait has an end.  All of it is the main loop's.
  *
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "block/aio.h"
 #include "qemu/error-report.h"
-#include "qemu/main-loop.h"
 #include "qemu/timer.h"
-#include "qemu/units.h"
-#include "compat.h"
 #include "cxlf/access.h"
 #include "fabric-fm.h"
 #include "trace.h"
 
-/* So much is erased before the main loop turns to others. */
-#define PIECE           (4 * MiB)
 #define BIND_SECONDS    60
 
 QEMU_BUILD_BUG_ON(CXLF_UNPLUG_WAIT != 0 || CXLF_UNPLUG_MANAGED != 1 ||
                   CXLF_UNPLUG_SURPRISE != 2);   /* options of Unbind */
-
-/* Memory that is being erased: first its bytes, then its entries. */
-typedef struct CXLFabricErase {
-    uint64_t token;
-    CXLFabricLd *ld;
-    uint64_t done;          /* bytes */
-    uint32_t leaf;
-    QTAILQ_ENTRY(CXLFabricErase) next;
-} CXLFabricErase;
 
 static struct cxlf_fm_device *device_of(CXLFabricFm *fm, uint32_t gfam)
 {
@@ -47,24 +31,27 @@ static CXLFabricLd *ld_of(CXLFabricFm *fm,
     return &fm->ld[binding->device - fm->switches][binding->ld];
 }
 
+uint16_t cxl_fabric_fm_ld_pid(const CXLFabricLd *l)
+{
+    return device_of(l->fm, l->gfam)->ld[l->ld].pid;
+}
+
 static const char *id_of(const CXLFabricLd *l)
 {
     return cxl_fabric_id(l->fm->fabric);
 }
 
-bool cxl_fabric_fm_find_vcs(const CXLFabricFm *fm, int host,
-                            unsigned *component, unsigned *vcs)
+/* The LD after @l, or the first one after NULL; NULL at the end. */
+static CXLFabricLd *next_ld(const CXLFabricFm *fm, const CXLFabricLd *l)
 {
-    for (unsigned c = 0; c < fm->switches; c++) {
-        for (unsigned v = 0; v < CXLF_FM_VCSS; v++) {
-            if (fm->host_of[c][v] == host + 1) {
-                *component = c;
-                *vcs = v;
-                return true;
-            }
+    uint32_t ld = l ? l->ld + 1 : 0;
+
+    for (uint32_t i = l ? l->gfam : 0; i < fm->topology->gfams; i++, ld = 0) {
+        if (fm->ld[i] && ld < fm->graph->lds[i]) {
+            return &fm->ld[i][ld];
         }
     }
-    return false;
+    return NULL;
 }
 
 bool cxl_fabric_fm_find_port(const CXLFabricFm *fm, unsigned component,
@@ -152,6 +139,8 @@ void cxl_fabric_fm_create_lds(CXLFabricFm *fm, uint32_t gfam)
     uint64_t size[CXLF_FM_LDS];
 
     fm->ld[gfam] = lds;
+    d->qos_capability = CXLF_QOS_EGRESS;
+    memcpy(d->qos, cxlf_qos_default, sizeof(d->qos));
     for (unsigned i = 0; i < d->lds; i++) {
         lds[i].fm = fm;
         lds[i].gfam = gfam;
@@ -214,15 +203,20 @@ static void set_hidden(CXLFabricLd *l)
     cxl_fabric_drop_reserved(l->fm->fabric, l->gfam, l->start, l->size);
 }
 
-/* Send it; what it is about is the last that is asked of the host. */
+/* A message; what it is about is the last that is asked of the host. */
+static struct cxlf_wire_plug ask_plug(CXLFabricLd *l)
+{
+    l->token = ++l->fm->token;
+    return (struct cxlf_wire_plug) {
+        .gfam = l->gfam, .ld = l->ld, .start = l->start, .size = l->size,
+        .vppb = l->vppb, .token = l->token,
+    };
+}
+
 static void tell_plug(CXLFabricLd *l)
 {
-    struct cxlf_wire_plug w = {
-        .gfam = l->gfam, .ld = l->ld, .start = l->start, .size = l->size,
-        .vppb = l->vppb, .token = ++l->fm->token,
-    };
+    struct cxlf_wire_plug w = ask_plug(l);
 
-    l->token = w.token;
     if (!l->peer) {
         cxl_fabric_hear_plug(l->fm->fabric, &w);
     } else {
@@ -247,18 +241,17 @@ static void tell_unplug(CXLFabricLd *l, uint32_t how)
 static void on_timeout(void *opaque)
 {
     CXLFabricLd *l = opaque;
+    bool showing = l->busy == LD_SHOWING;
 
     warn_report("cxl-fabric '%s': host %d has not %s LD %u of GFAM device %u "
                 "in time; set the owner's 'bind-timeout' if it needs longer",
-                id_of(l), l->host,
-                l->busy == LD_SHOWING ? "shown" : "let go of", l->ld,
+                id_of(l), l->host, showing ? "shown" : "let go of", l->ld,
                 l->gfam);
     /* First, or an answer to what follows would end it otherwise. */
-    if (l->busy == LD_SHOWING) {
-        end(l, false);
+    end(l, false);
+    if (showing) {
         tell_unplug(l, CXLF_UNPLUG_SURPRISE);
     } else {
-        end(l, false);
         tell_plug(l);
     }
 }
@@ -276,19 +269,6 @@ static void begin(CXLFabricLd *l, CXLFabricLdBusy busy, uint64_t operation)
               1000ll * (seconds ? seconds : BIND_SECONDS));
 }
 
-/* Whether its host is there, now. */
-static bool find_host(CXLFabricLd *l, CXLFabricPeer **peer)
-{
-    CXLFabric *f = l->fm->fabric;
-
-    *peer = NULL;
-    if (l->host == f->self && f->attached) {
-        return true;
-    }
-    *peer = cxl_fabric_peer_of(f, l->host);
-    return *peer != NULL;
-}
-
 void cxl_fabric_fm_bind(void *opaque, const struct cxlf_fm_binding *binding,
                         uint64_t token)
 {
@@ -296,8 +276,8 @@ void cxl_fabric_fm_bind(void *opaque, const struct cxlf_fm_binding *binding,
     CXLFabricPeer *peer;
     CXLFabricLd *l;
 
-    if (binding->by_pid) {
-        cxlf_fm_complete(fm->core, token, false);
+    if (binding->device == CXLF_FM_NO_DEVICE) {
+        cxlf_fm_complete(fm->core, token, false);   /* hosts have GFDs */
         return;
     }
     l = ld_of(fm, binding);
@@ -312,7 +292,7 @@ void cxl_fabric_fm_bind(void *opaque, const struct cxlf_fm_binding *binding,
     l->host = fm->host_of[binding->component][binding->vcs] - 1;
     l->vppb = binding->vppb;
     begin(l, LD_SHOWING, token);
-    if (!find_host(l, &peer)) {
+    if (!cxl_fabric_fm_find_process(fm, l->host, &peer)) {
         end(l, true);           /* it is shown when the host joins */
         return;
     }
@@ -324,13 +304,8 @@ void cxl_fabric_fm_unbind(void *opaque, const struct cxlf_fm_binding *binding,
                           uint64_t token)
 {
     CXLFabricFm *fm = opaque;
-    CXLFabricLd *l;
+    CXLFabricLd *l = ld_of(fm, binding);
 
-    if (binding->by_pid) {
-        cxlf_fm_complete(fm->core, token, false);
-        return;
-    }
-    l = ld_of(fm, binding);
     begin(l, LD_HIDING, token);
     if (!l->shown) {
         end(l, true);
@@ -348,16 +323,12 @@ static bool is_at(const CXLFabricLd *l, const CXLFabricPeer *peer)
 static CXLFabricLd *find_answered(CXLFabricFm *fm, const CXLFabricPeer *peer,
                                   uint64_t token)
 {
-    for (uint32_t i = 0; i < fm->topology->gfams; i++) {
-        for (uint32_t ld = 0; fm->ld[i] && ld < fm->graph->lds[i]; ld++) {
-            CXLFabricLd *l = &fm->ld[i][ld];
+    CXLFabricLd *l = next_ld(fm, NULL);
 
-            if (is_at(l, peer) && l->token == token) {
-                return l;
-            }
-        }
+    while (l && !(is_at(l, peer) && l->token == token)) {
+        l = next_ld(fm, l);
     }
-    return NULL;
+    return l;
 }
 
 static void on_plugged(CXLFabricLd *l, enum cxlf_plug_result result)
@@ -404,226 +375,116 @@ void cxl_fabric_fm_answered(CXLFabric *f, CXLFabricPeer *peer,
     end(l, l->busy == LD_HIDING && answer->result == CXLF_PLUG_OK);
 }
 
-/* For each LD that is bound to @host, and not shown to @peer. */
-static void show_all(CXLFabricFm *fm, CXLFabricPeer *peer, int host,
-                     void (*show)(CXLFabricLd *l, void *opaque), void *opaque)
+/* The next LD after @l that is bound to @host, and to be shown to @peer. */
+static CXLFabricLd *next_to_show(CXLFabricFm *fm, const CXLFabricPeer *peer,
+                                 int host, CXLFabricLd *l)
 {
-    for (uint32_t i = 0; i < fm->topology->gfams; i++) {
-        for (uint32_t ld = 0; fm->ld[i] && ld < fm->graph->lds[i]; ld++) {
-            CXLFabricLd *l = &fm->ld[i][ld];
-
-            /* What its predecessor has yet is taken back before. */
-            if (l->host == host && l->busy != LD_HIDING && !is_at(l, peer)) {
-                set_shown(l, peer);
-                show(l, opaque);
-            }
-        }
-    }
-}
-
-typedef struct Told {
-    struct cxlf_wire_plug *list;
-    unsigned n;
-} Told;
-
-static void note_plug(CXLFabricLd *l, void *opaque)
-{
-    Told *told = opaque;
-
-    l->token = ++l->fm->token;
-    told->list[told->n++] = (struct cxlf_wire_plug) {
-        .gfam = l->gfam, .ld = l->ld, .start = l->start, .size = l->size,
-        .vppb = l->vppb, .token = l->token,
-    };
+    do {
+        l = next_ld(fm, l);
+        /* What its predecessor has yet is taken back before. */
+    } while (l && (l->host != host || l->busy == LD_HIDING ||
+                   is_at(l, peer)));
+    return l;
 }
 
 unsigned cxl_fabric_fm_list_lds(CXLFabric *f, CXLFabricPeer *peer, int host,
                                 struct cxlf_wire_plug *list)
 {
-    Told told = { .list = list };
+    CXLFabricLd *l = NULL;
+    unsigned n = 0;
 
-    if (f->fm && f->fm->core) {
-        show_all(f->fm, peer, host, note_plug, &told);
+    while (f->fm && f->fm->core &&
+           (l = next_to_show(f->fm, peer, host, l))) {
+        set_shown(l, peer);
+        list[n++] = ask_plug(l);
     }
-    return told.n;
-}
-
-static void plug_now(CXLFabricLd *l, void *opaque)
-{
-    tell_plug(l);
+    return n;
 }
 
 void cxl_fabric_fm_host_up(CXLFabric *f, CXLFabricPeer *peer, int host)
 {
-    if (f->fm && f->fm->core) {
-        show_all(f->fm, peer, host, plug_now, NULL);
+    CXLFabricLd *l = NULL;
+
+    while (f->fm && f->fm->core &&
+           (l = next_to_show(f->fm, peer, host, l))) {
+        set_shown(l, peer);
+        tell_plug(l);
     }
 }
 
-void cxl_fabric_fm_host_gone(CXLFabric *f, CXLFabricPeer *peer)
+void cxl_fabric_fm_lds_gone(CXLFabricFm *fm, CXLFabricPeer *peer)
 {
-    CXLFabricFm *fm = f->fm;
+    CXLFabricLd *l = NULL;
 
-    for (uint32_t i = 0; fm && fm->core && i < fm->topology->gfams; i++) {
-        for (uint32_t ld = 0; fm->ld[i] && ld < fm->graph->lds[i]; ld++) {
-            CXLFabricLd *l = &fm->ld[i][ld];
-
-            if (is_at(l, peer)) {
-                set_hidden(l);
-                /* Bound it stays, and is shown to who joins next. */
-                end(l, true);
-            }
+    while ((l = next_ld(fm, l))) {
+        if (is_at(l, peer)) {
+            set_hidden(l);
+            /* Bound it stays, and is shown to who joins next. */
+            end(l, true);
         }
     }
+}
+
+/* An LD that the topology binds. */
+static void bind_first(CXLFabricLd *l, uint32_t host)
+{
+    CXLFabricFm *fm = l->fm;
+    struct cxlf_fm_binding b = { .ld = l->ld };
+    unsigned component, vcs, port = 0;
+    const struct cxlf_fm_vcs *v;
+
+    if (!cxl_fabric_fm_find_vcs(fm, host, &component, &vcs)) {
+        warn_report("cxl-fabric '%s': /gfam@%x: 'bound': LD %u is not bound "
+                    "to host %u, which has no VCS: %u hosts of a leaf have",
+                    id_of(l), l->gfam, l->ld, host, CXLF_FM_VCSS);
+        return;
+    }
+    b.component = component;
+    b.vcs = vcs;
+    b.by_pid = !cxl_fabric_fm_find_port(fm, component, l->gfam, &port);
+    b.port = port;
+    b.pid = cxl_fabric_fm_ld_pid(l);
+    if (b.by_pid && b.pid == CXLF_FM_PID_NONE) {
+        warn_report("cxl-fabric '%s': /gfam@%x: 'bound': LD %u is not bound "
+                    "to host %u: it has no PID, all are taken", id_of(l),
+                    l->gfam, l->ld, host);
+        return;
+    }
+    v = &fm->core->sw[fm->core->component[component].index].vcs[vcs];
+    for (b.vppb = 1; b.vppb < v->vppbs &&
+         v->vppb[b.vppb].status != CXLF_FM_UNBOUND; b.vppb++) {
+        ;
+    }
+    if (!cxlf_fm_bound(fm->core, &b)) {
+        warn_report("cxl-fabric '%s': /gfam@%x: 'bound': LD %u is not bound "
+                    "to host %u, which has %u already", id_of(l), l->gfam,
+                    l->ld, host, v->vppbs - 1);
+        return;
+    }
+    l->host = host;
+    l->vppb = b.vppb;
 }
 
 /* What the topology binds is at the first vPPBs of its host, in order. */
 void cxl_fabric_fm_bind_first(CXLFabricFm *fm)
 {
-    for (uint32_t i = 0; i < fm->topology->gfams; i++) {
-        for (uint32_t ld = 0; fm->ld[i] && ld < fm->graph->lds[i]; ld++) {
-            CXLFabricLd *l = &fm->ld[i][ld];
-            uint32_t host = fm->graph->bound[i][ld];
-            struct cxlf_fm_binding b = { .ld = ld };
-            unsigned component, vcs, port;
-            const struct cxlf_fm_vcs *v;
+    for (CXLFabricLd *l = next_ld(fm, NULL); l; l = next_ld(fm, l)) {
+        uint32_t host = fm->graph->bound[l->gfam][l->ld];
 
-            if (host >= fm->topology->hosts || !l->size) {
-                continue;
-            }
-            if (!cxl_fabric_fm_find_vcs(fm, host, &component, &vcs) ||
-                !cxl_fabric_fm_find_port(fm, component, i, &port)) {
-                warn_report("cxl-fabric '%s': /gfam@%x: 'bound': LD %u is not "
-                            "bound to host %u, as the device is not at the "
-                            "host's leaf", id_of(l), i, ld, host);
-                continue;
-            }
-            b.component = component;
-            b.vcs = vcs;
-            b.port = port;
-            v = &fm->core->sw[fm->core->component[component].index].vcs[vcs];
-            for (b.vppb = 1; b.vppb < v->vppbs &&
-                 v->vppb[b.vppb].status != CXLF_FM_UNBOUND; b.vppb++) {
-                ;
-            }
-            if (!cxlf_fm_bound(fm->core, &b)) {
-                warn_report("cxl-fabric '%s': /gfam@%x: 'bound': LD %u is not "
-                            "bound to host %u, which has %u already",
-                            id_of(l), i, ld, host, v->vppbs - 1);
-                continue;
-            }
-            l->host = host;
-            l->vppb = b.vppb;
+        if (host < fm->topology->hosts && l->size) {
+            bind_first(l, host);
         }
     }
-}
-
-/* Erasing */
-
-static bool overwrite(CXLFabric *f, uint32_t gfam, uint64_t dpa)
-{
-    CXLFabricSegment *s = &f->segment[CXLF_KIND_GFAM][gfam];
-
-    if (s->backend) {
-        MemoryRegion *mr = host_memory_backend_get_memory(s->backend);
-
-        memset((char *)memory_region_get_ram_ptr(mr) + dpa, 0, PIECE);
-        return true;
-    }
-    /* Zeros that take no memory, as in a new fabric. */
-    return RETRY_ON_EINTR(fallocate(s->fd, FALLOC_FL_PUNCH_HOLE |
-                                    FALLOC_FL_KEEP_SIZE, dpa, PIECE)) == 0;
-}
-
-typedef enum Progress { GOING_ON, DONE, FAILED } Progress;
-
-static Progress erase_piece(CXLFabricErase *e)
-{
-    CXLFabricLd *l = e->ld;
-    CXLFabric *f = l->fm->fabric;
-
-    if (l->shown) {
-        return FAILED;
-    }
-    if (e->done < l->size) {
-        if (!overwrite(f, l->gfam, l->start + e->done)) {
-            return FAILED;
-        }
-        e->done += PIECE;
-        return GOING_ON;
-    }
-    if (e->leaf < f->directory.topology.leaves) {
-        cxlf_forget_range(&f->directory, e->leaf++, l->gfam, l->start,
-                          l->size);
-        return GOING_ON;
-    }
-    cxl_fabric_forget_poison(f, l->gfam, l->start, l->size);
-    cxl_fabric_drop_reserved(f, l->gfam, l->start, l->size);
-    return DONE;
-}
-
-static void go_on(void *opaque)
-{
-    CXLFabricFm *fm = opaque;
-    CXLFabricErase *e = QTAILQ_FIRST(&fm->erases);
-    Progress progress;
-
-    if (!e) {
-        return;
-    }
-    progress = erase_piece(e);
-    QTAILQ_REMOVE(&fm->erases, e, next);
-    if (progress == GOING_ON) {
-        QTAILQ_INSERT_TAIL(&fm->erases, e, next);
-    } else {
-        trace_cxl_fabric_fm_erase(cxl_fabric_id(fm->fabric), e->ld->gfam,
-                                  e->ld->ld, progress == DONE);
-        cxlf_fm_complete(fm->core, e->token, progress == DONE);
-        g_free(e);
-    }
-    if (!QTAILQ_EMPTY(&fm->erases)) {
-        qemu_bh_schedule(fm->bh);
-    }
-}
-
-void cxl_fabric_fm_erase(void *opaque, const struct cxlf_fm_memory *memory,
-                         uint64_t token)
-{
-    CXLFabricFm *fm = opaque;
-    CXLFabricErase *e;
-
-    if (memory->ld == CXLF_FM_LD_NONE) {
-        /* Dynamic capacity, of which no device has a region. */
-        cxlf_fm_complete(fm->core, token, false);
-        return;
-    }
-    if (!fm->bh) {
-        fm->bh = qemu_bh_new(go_on, fm);
-    }
-    e = g_new0(CXLFabricErase, 1);
-    e->token = token;
-    e->ld = &fm->ld[memory->component - fm->switches][memory->ld];
-    QTAILQ_INSERT_TAIL(&fm->erases, e, next);
-    qemu_bh_schedule(fm->bh);
 }
 
 void cxl_fabric_fm_drop_lds(CXLFabricFm *fm)
 {
-    CXLFabricErase *e;
-
-    while ((e = QTAILQ_FIRST(&fm->erases))) {
-        QTAILQ_REMOVE(&fm->erases, e, next);
-        g_free(e);
-    }
-    if (fm->bh) {
-        qemu_bh_delete(fm->bh);
+    for (CXLFabricLd *l = next_ld(fm, NULL); l; l = next_ld(fm, l)) {
+        if (l->timer) {
+            timer_free(l->timer);
+        }
     }
     for (uint32_t i = 0; i < CXLF_MAX_GFAMS; i++) {
-        for (uint32_t ld = 0; fm->ld[i] && ld < fm->graph->lds[i]; ld++) {
-            if (fm->ld[i][ld].timer) {
-                timer_free(fm->ld[i][ld].timer);
-            }
-        }
         g_free(fm->ld[i]);
     }
 }

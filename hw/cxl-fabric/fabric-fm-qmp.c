@@ -68,12 +68,11 @@ static CxlFabricCci *command(CXLFabricFm *fm, const struct cxlf_fm_who *who,
     CxlFabricCci *answer = g_new0(CxlFabricCci, 1);
     size_t out_len;
 
-    answer->return_code = cxlf_fm_command(fm->core, who, component, opcode,
-                                          in, in_len, out, PAYLOAD, &out_len);
+    answer->return_code = cxl_fabric_fm_command(fm, who, component, opcode,
+                                                in, in_len, out, PAYLOAD,
+                                                &out_len);
     answer->background = answer->return_code == CXLF_CCI_BACKGROUND;
     answer->payload = g_base64_encode(out, out_len);
-    trace_cxl_fabric_fm_command(cxl_fabric_id(fm->fabric), component, opcode,
-                                who->pid, answer->return_code);
     return answer;
 }
 
@@ -127,13 +126,22 @@ static bool find_vppb(CXLFabricFm *fm, uint32_t host, uint32_t vppb,
 
 static const struct cxlf_fm_who nobody = { .pid = CXLF_FM_PID_NONE };
 
+static CxlFabricCci *bind_pid(CXLFabricFm *fm, unsigned component,
+                              unsigned vcs, unsigned vppb, uint16_t pid)
+{
+    uint8_t in[0x1c] = { [1] = vcs, [2] = vppb };
+
+    stw_le_p(in + 4, pid);
+    return command(fm, &nobody, component, 0x5706, in, sizeof(in));
+}
+
 CxlFabricCci *qmp_x_cxl_fabric_bind(const char *id, uint32_t host,
                                     uint32_t vppb, uint32_t gfam,
                                     uint32_t ld, Error **errp)
 {
     CXLFabricFm *fm = cxl_fabric_find_fm(id, errp);
     unsigned component, vcs, port;
-    uint8_t in[6] = { 0 };
+    uint16_t pid;
 
     if (!fm || !find_vppb(fm, host, vppb, &component, &vcs, errp)) {
         return NULL;
@@ -147,16 +155,19 @@ CxlFabricCci *qmp_x_cxl_fabric_bind(const char *id, uint32_t host,
         error_setg(errp, "'ld' must be 0 to %u", fm->graph->lds[gfam] - 1);
         return NULL;
     }
-    if (!cxl_fabric_fm_find_port(fm, component, gfam, &port)) {
-        error_setg(errp, "'gfam': device %u is not at the leaf of host %u",
-                   gfam, host);
+    if (cxl_fabric_fm_find_port(fm, component, gfam, &port)) {
+        const uint8_t in[6] = { vcs, vppb, port, 0, ld };
+
+        return command(fm, &nobody, component, 0x5201, in, sizeof(in));
+    }
+    pid = cxl_fabric_fm_ld_pid(&fm->ld[gfam][ld]);
+    if (pid == CXLF_FM_PID_NONE) {
+        error_setg(errp, "'ld': LD %u has no PID, which it needs as its "
+                   "device is not at the leaf of host %u; Configure PID "
+                   "Assignment (5704h) gives it one", ld, host);
         return NULL;
     }
-    in[0] = vcs;
-    in[1] = vppb;
-    in[2] = port;
-    stw_le_p(in + 4, ld);
-    return command(fm, &nobody, component, 0x5201, in, sizeof(in));
+    return bind_pid(fm, component, vcs, vppb, pid);
 }
 
 CxlFabricCci *qmp_x_cxl_fabric_unbind(const char *id, uint32_t host,
@@ -277,6 +288,8 @@ static CxlFabricFmLdList *lds(const struct cxlf_fm_device *d,
         ld->has_host = at[i].host >= 0;
         ld->host = MAX(at[i].host, 0);
         ld->shown = at[i].shown;
+        ld->has_pid = l->pid != CXLF_FM_PID_NONE;
+        ld->pid = l->pid;
         ld->erased = l->erased;
         ld->allocated_bandwidth = l->allocated;
         ld->bandwidth_limit = l->limit;

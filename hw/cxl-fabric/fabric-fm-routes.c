@@ -94,6 +94,29 @@ bool cxl_fabric_fm_port_up(void *opaque, unsigned component, unsigned port)
     return cxlf_fm_router_port_up(router_of(opaque), component, port);
 }
 
+enum cxlf_cci cxl_fabric_fm_port_control(void *opaque, unsigned component,
+                                         unsigned port, unsigned operation)
+{
+    enum { ASSERT_PERST, DEASSERT_PERST };
+    CXLFabricFm *fm = opaque;
+    const struct cxlf_fm_switch *s =
+        &fm->core->sw[fm->core->component[component].index];
+    uint32_t link, number;
+
+    if (s->port[port].state == CXLF_FM_PORT_USP) {
+        return CXLF_CCI_INVALID_INPUT;      /* its host's */
+    }
+    if (operation > DEASSERT_PERST) {
+        return CXLF_CCI_UNSUPPORTED;
+    }
+    if (!cxlf_port_link(router_of(fm), component, port, &link, &number)) {
+        return CXLF_CCI_INTERNAL_ERROR;
+    }
+    cxl_fabric_set_link(fm->fabric, link, 1u << number,
+                        operation == DEASSERT_PERST);
+    return CXLF_CCI_SUCCESS;
+}
+
 static uint32_t gfam_of(void *opaque, unsigned component)
 {
     CXLFabricFm *fm = opaque;
@@ -152,6 +175,28 @@ bool cxl_fabric_fm_gdt_set(void *opaque, unsigned component, unsigned pid,
     }
     end(opaque);
     return done == n;
+}
+
+bool cxl_fabric_fm_gae_set(void *opaque, unsigned component, unsigned vcs,
+                           unsigned pid, bool may)
+{
+    CXLFabricFm *fm = opaque;
+    const struct cxlf_graph *g = fm->graph;
+    uint32_t host = fm->host_of[component][vcs] - 1u, gfam = 0;
+    bool ok;
+
+    while (gfam < fm->topology->gfams && g->pid_gfam[gfam] != pid) {
+        gfam++;
+    }
+    /* LDs are bound to hosts; a GAE is for GFDs. */
+    if (gfam == fm->topology->gfams || g->lds[gfam] ||
+        host >= fm->topology->hosts) {
+        return true;
+    }
+    begin(opaque);
+    ok = cxlf_gae_set(router_of(opaque), gfam, g->pid_host[host], may);
+    end(opaque);
+    return ok;
 }
 
 void cxl_fabric_fm_adopt_routes(CXLFabricFm *fm)

@@ -105,6 +105,7 @@ struct CXLFabric {
     struct cxlf_graph *graph;
     struct cxlf_router *router;     /* of tables read-only in a member */
     struct cxlf_link_count *link_counts;
+    struct cxlf_qos_view *qos_view;     /* of devices, or NULL; main loop */
     int *doorbell;                  /* eventfds, of each host number */
     int owner_fd;                   /* member: of the channel */
     CXLFabricReaper *reaper;        /* of an owner that others can join */
@@ -134,6 +135,10 @@ struct CXLFabric {
     uint32_t gfam_taken[CXLF_MAX_GFAMS];    /* a bit for each LD */
     CXLFabricGrant grant[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
     CXLFabricAsked asked[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    struct {
+        CXLFabricExtentFunction *function;  /* NULL: no endpoint */
+        void *opaque;
+    } extents[CXLF_MAX_GFAMS];
     QEMUTimer *press_timer;         /* presses attention buttons again */
     QEMUBH *plug_bh;                /* shows what was granted at the join */
     Notifier machine_done;          /* schedules it; notify NULL: not yet */
@@ -186,6 +191,13 @@ uint32_t cxl_fabric_count_segments(CXLFabric *f);
 
 /* fabric-segments.c: the segments that an owner makes */
 bool cxl_fabric_create_segments(CXLFabric *f, Error **errp);
+
+/*
+ * fabric-links.c: have ports of a link's bundle, a bit each, fail or return.
+ * By the owner, in its main loop.
+ */
+void cxl_fabric_set_link(CXLFabric *f, uint32_t link, uint32_t ports,
+                         bool up);
 
 /* fabric-doorbell.c */
 uint64_t cxl_fabric_descriptor_limit(void);
@@ -250,6 +262,8 @@ bool cxl_fabric_read_graph(const void *blob, const struct cxlf_topology *t,
 struct cxlf_graph *cxl_fabric_default_graph(const struct cxlf_topology *t);
 /* Why a fabric has no graph. */
 extern const char cxl_fabric_no_routing[];
+/* fabric-links.c: as cxl_fabric_find(), and it must have routing. */
+CXLFabric *cxl_fabric_find_routed(const char *id, bool owned, Error **errp);
 bool cxl_fabric_is_same_graph(const struct cxlf_graph *a,
                               const struct cxlf_graph *b);
 uint32_t cxl_fabric_lanes(CXLFabric *f);
@@ -335,12 +349,23 @@ unsigned cxl_fabric_fm_list_lds(CXLFabric *f, CXLFabricPeer *peer, int host,
                                 struct cxlf_wire_plug *list);
 /* It has joined: show it what was bound to it meanwhile. */
 void cxl_fabric_fm_host_up(CXLFabric *f, CXLFabricPeer *peer, int host);
-/* It has left, or what it held was recovered. */
-void cxl_fabric_fm_host_gone(CXLFabric *f, CXLFabricPeer *peer);
 /* It has answered; @type: PLUGGED or UNPLUGGED. */
 void cxl_fabric_fm_answered(CXLFabric *f, CXLFabricPeer *peer,
                             enum cxlf_wire_type type,
                             const struct cxlf_wire_plugged *answer);
+
+/* fabric-fm-extents.c: a host has answered. */
+void cxl_fabric_fm_extent_answered(CXLFabric *f, CXLFabricPeer *peer,
+                                   const struct cxlf_wire_extent_answer *w);
+
+/* fabric-fm.c: a host has left, or what it held was recovered. */
+void cxl_fabric_fm_host_gone(CXLFabric *f, CXLFabricPeer *peer);
+
+/* fabric-extents.c: the owner has something for this process's host. */
+void cxl_fabric_hear_extent(CXLFabric *f, const struct cxlf_wire_extent *w);
+
+/* fabric-aer.c: an error that a port of this process's host reports. */
+void cxl_fabric_hear_aer(CXLFabric *f, const struct cxlf_wire_aer *w);
 
 /*
  * fabric-lds.c: LDs of this process's host.  Main loop, BQL.

@@ -8,6 +8,7 @@
 #include "cxlf/access.h"
 #include "hw/cxlf/fabric-lane.h"
 #include "fabric-internal.h"
+#include "fabric-qos.h"
 
 #define CACHE_BITS 10
 
@@ -15,6 +16,7 @@ struct CXLFabricLane {
     const struct cxlf_topology *topology;
     const struct cxlf_graph *graph;
     struct cxlf_link_count *counts;
+    CXLFabricMeter *meter;
     struct cxlf_node host;
     /* The generation in which this host has no decoder in the GDT. */
     uint64_t no_gdt[CXLF_MAX_GFAMS];
@@ -24,6 +26,7 @@ struct CXLFabricLane {
 
 CXLFabricLane *cxl_fabric_lane_new(CXLFabric *f, CXLFabricLaneOf of)
 {
+    uint32_t number = f->self * CXL_FABRIC_LANES + of;
     CXLFabricLane *l;
 
     if (!f->router) {
@@ -32,8 +35,8 @@ CXLFabricLane *cxl_fabric_lane_new(CXLFabric *f, CXLFabricLaneOf of)
     l = g_new0(CXLFabricLane, 1);
     l->topology = &f->directory.topology;
     l->graph = f->graph;
-    l->counts = cxlf_counts_lane(f->link_counts, f->graph,
-                                 f->self * CXL_FABRIC_LANES + of);
+    l->counts = cxlf_counts_lane(f->link_counts, f->graph, number);
+    l->meter = cxl_fabric_meter_new(f, number);
     l->host = (struct cxlf_node) { CXLF_NODE_HOST, f->self };
     l->cache = (struct cxlf_route_cache) {
         .router = f->router, .lane = l->counts, .route = l->route,
@@ -44,6 +47,9 @@ CXLFabricLane *cxl_fabric_lane_new(CXLFabric *f, CXLFabricLaneOf of)
 
 void cxl_fabric_lane_free(CXLFabricLane *l)
 {
+    if (l) {
+        cxl_fabric_meter_free(l->meter);
+    }
     g_free(l);
 }
 
@@ -118,34 +124,73 @@ enum cxlf_route_result cxl_fabric_lane_ask(CXLFabricLane *l,
     return CXLF_ROUTE_OK;
 }
 
-static void charge(CXLFabricLane *l, struct cxlf_node from,
-                   struct cxlf_node to, uint64_t dpa,
-                   enum cxlf_flow_kind kind, uint32_t payload)
+/* Returns the modelled time, in picoseconds. */
+static uint64_t charge(CXLFabricLane *l, struct cxlf_node from,
+                       struct cxlf_node to, uint64_t dpa,
+                       enum cxlf_flow_kind kind, uint32_t payload)
 {
-    cxlf_route_charge(l->counts, way(l, from, to, dpa), kind, payload);
+    return cxlf_route_charge(l->counts, way(l, from, to, dpa), kind, payload);
 }
 
-/* @holders of a unit are asked to give it up; M: its owner writes it back. */
-static void charge_snoops(CXLFabricLane *l, struct cxlf_node home,
-                          uint64_t holders, unsigned state, uint32_t gfam,
-                          uint64_t dpa)
+/* The same of a message to or from a device, for its meter. */
+static void charge_ask(CXLFabricLane *l, CXLFabricAsk *ask,
+                       struct cxlf_node from, struct cxlf_node to,
+                       enum cxlf_flow_kind kind, uint32_t payload)
 {
+    const struct cxlf_route *r = way(l, from, to, ask->dpa);
+    uint32_t slots = 1 + DIV_ROUND_UP(payload, CXLF_SLOT);
+
+    ask->round_ps += cxlf_route_charge(l->counts, r, kind, payload);
+    if (r->links) {
+        bool out = from.kind == CXLF_NODE_GFAM;
+
+        *(out ? &ask->out : &ask->in) += slots;
+        ask->slot_ps = r->hop[out ? 0 : r->links - 1].slot_ps;
+    }
+}
+
+/*
+ * @holders of a unit are asked to give it up; M: its owner writes it back, to
+ * the device of @ask.  They are asked at once.
+ */
+static void charge_snoops(CXLFabricLane *l, struct cxlf_node home,
+                          uint64_t holders, unsigned state, CXLFabricAsk *ask)
+{
+    uint64_t begin = ask->round_ps, longest = begin;
+
     CXLF_FOR_EACH_HOST(h, holders, l->topology->hosts) {
         struct cxlf_node host = { CXLF_NODE_HOST, h };
 
-        charge(l, home, host, dpa, CXLF_FLOW_BISNP, 0);
+        ask->round_ps = begin;
+        ask->round_ps += charge(l, home, host, ask->dpa, CXLF_FLOW_BISNP, 0);
         if (state == CXLF_M) {
-            charge(l, host, device(gfam), dpa, CXLF_FLOW_RWD,
-                   cxlf_topology_grain(l->topology));
-            charge(l, device(gfam), host, dpa, CXLF_FLOW_NDR, 0);
+            charge_ask(l, ask, host, device(ask->gfam), CXLF_FLOW_RWD,
+                       cxlf_topology_grain(l->topology));
+            charge_ask(l, ask, device(ask->gfam), host, CXLF_FLOW_NDR, 0);
         }
-        charge(l, host, home, dpa, CXLF_FLOW_BIRSP, 0);
+        ask->round_ps += charge(l, host, home, ask->dpa, CXLF_FLOW_BIRSP, 0);
+        longest = MAX(longest, ask->round_ps);
+    }
+    ask->round_ps = longest;
+}
+
+/* What a line that made room is written back for; nobody waits for it. */
+static void charge_victim(CXLFabricLane *l, struct cxlf_node home,
+                          const struct cxlf_move *m)
+{
+    CXLFabricAsk ask = { .gfam = m->victim_gfam, .dpa = m->victim_dpa };
+
+    charge_snoops(l, home, m->victim.holders, m->victim.state, &ask);
+    ask.round_ps = 0;
+    if (ask.in) {
+        cxl_fabric_meter_add(l->meter, &ask);
     }
 }
 
 void cxl_fabric_charge_line(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
                             const struct cxlf_move *m)
 {
+    CXLFabricAsk ask = { .gfam = gfam, .dpa = dpa };
     struct cxlf_node home;
     bool held;
 
@@ -159,19 +204,19 @@ void cxl_fabric_charge_line(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
         return;     /* its own already: nobody is told */
     }
     home = home_of(l, CXLF_LINE_UNIT, gfam, dpa);
-    charge(l, l->host, home, dpa, CXLF_FLOW_REQ, 0);
-    charge_snoops(l, home, m->snooped, m->before.state, gfam, dpa);
+    ask.round_ps = charge(l, l->host, home, dpa, CXLF_FLOW_REQ, 0);
+    charge_snoops(l, home, m->snooped, m->before.state, &ask);
     if (m->evicted) {
-        charge_snoops(l, home, m->victim.holders, m->victim.state,
-                      m->victim_gfam, m->victim_dpa);
+        charge_victim(l, home, m);
     }
     if (held) {
         charge(l, home, l->host, dpa, CXLF_FLOW_NDR, 0);
-    } else {
-        charge(l, home, device(gfam), dpa, CXLF_FLOW_REQ, 0);
-        charge(l, device(gfam), l->host, dpa, CXLF_FLOW_DRS,
-               cxlf_topology_grain(l->topology));
+        return;                 /* the device is not asked */
     }
+    charge_ask(l, &ask, home, device(gfam), CXLF_FLOW_REQ, 0);
+    charge_ask(l, &ask, device(gfam), l->host, CXLF_FLOW_DRS,
+               cxlf_topology_grain(l->topology));
+    cxl_fabric_meter_add(l->meter, &ask);
 }
 
 void cxl_fabric_charge_page(CXLFabricLane *l, uint32_t gfam, uint64_t dpa)
@@ -201,11 +246,14 @@ void cxl_fabric_charge_snoop(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
 void cxl_fabric_charge_direct(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
                               unsigned size, bool write)
 {
+    CXLFabricAsk ask = { .gfam = gfam, .dpa = dpa };
+
     if (l) {
-        charge(l, l->host, device(gfam), dpa,
-               write ? CXLF_FLOW_RWD : CXLF_FLOW_REQ, write ? size : 0);
-        charge(l, device(gfam), l->host, dpa,
-               write ? CXLF_FLOW_NDR : CXLF_FLOW_DRS, write ? 0 : size);
+        charge_ask(l, &ask, l->host, device(gfam),
+                   write ? CXLF_FLOW_RWD : CXLF_FLOW_REQ, write ? size : 0);
+        charge_ask(l, &ask, device(gfam), l->host,
+                   write ? CXLF_FLOW_NDR : CXLF_FLOW_DRS, write ? 0 : size);
+        cxl_fabric_meter_add(l->meter, &ask);
     }
 }
 

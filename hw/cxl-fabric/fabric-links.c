@@ -11,8 +11,7 @@
 #include "fabric-internal.h"
 #include "trace.h"
 
-/* The fabric, if it has routing. */
-static CXLFabric *find_routed(const char *id, bool owned, Error **errp)
+CXLFabric *cxl_fabric_find_routed(const char *id, bool owned, Error **errp)
 {
     CXLFabric *f = cxl_fabric_find(id, owned, errp);
 
@@ -103,18 +102,36 @@ CxlFabricLinkInfoList *qmp_x_query_cxl_fabric_links(const char *id,
     if (!id && !cxl_fabric_first()) {
         return NULL;            /* as all queries that need no argument */
     }
-    f = find_routed(id, false, errp);
+    f = cxl_fabric_find_routed(id, false, errp);
     for (uint32_t i = 0; f && i < f->graph->links; i++) {
         QAPI_LIST_APPEND(tail, describe(f, i));
     }
     return list;
 }
 
+void cxl_fabric_set_link(CXLFabric *f, uint32_t link, uint32_t ports, bool up)
+{
+    uint32_t was = cxlf_link_get(f->router, link);
+    uint32_t is = up ? was | ports : was & ~ports;
+
+    if (is == was) {
+        return;
+    }
+    cxlf_routes_begin(f->router);
+    cxlf_link_set(f->router, link, is);
+    if (link < f->graph->switch_links && !was != !is) {
+        cxlf_routes_compute(f->router);
+    }
+    cxlf_routes_end(f->router);
+    cxl_fabric_ring_all(f);     /* agents look at what they have mapped */
+    trace_cxl_fabric_link(cxl_fabric_id(f), link, was, is);
+}
+
 void qmp_x_cxl_fabric_set_link(const char *id, uint32_t link, bool has_port,
                                uint32_t port, bool up, Error **errp)
 {
-    CXLFabric *f = find_routed(id, true, errp);
-    uint32_t ports, was, is;
+    CXLFabric *f = cxl_fabric_find_routed(id, true, errp);
+    uint32_t ports;
 
     if (!f) {
         return;
@@ -128,18 +145,6 @@ void qmp_x_cxl_fabric_set_link(const char *id, uint32_t link, bool has_port,
         error_setg(errp, "'port' must be 0 to %u", ports - 1);
         return;
     }
-    was = cxlf_link_get(f->router, link);
-    is = has_port ? 1u << port : (1u << ports) - 1;
-    is = up ? was | is : was & ~is;
-    if (is == was) {
-        return;
-    }
-    cxlf_routes_begin(f->router);
-    cxlf_link_set(f->router, link, is);
-    if (link < f->graph->switch_links && !was != !is) {
-        cxlf_routes_compute(f->router);
-    }
-    cxlf_routes_end(f->router);
-    cxl_fabric_ring_all(f);     /* agents look at what they have mapped */
-    trace_cxl_fabric_link(cxl_fabric_id(f), link, was, is);
+    cxl_fabric_set_link(f, link, has_port ? 1u << port : (1u << ports) - 1,
+                        up);
 }

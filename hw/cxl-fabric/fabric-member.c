@@ -303,6 +303,8 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
     const void *bytes;
     struct cxlf_wire_plug plug;
     struct cxlf_wire_unplug unplug;
+    struct cxlf_wire_extent extent;
+    struct cxlf_wire_aer aer;
     const char *why;
 
     if (type == CXLF_WIRE_RESERVED &&
@@ -320,6 +322,12 @@ static void hear(CXLFabric *f, uint16_t type, const void *payload,
     } else if (type == CXLF_WIRE_UNPLUG &&
                cxlf_wire_read_unplug(payload, length, &unplug, &why)) {
         cxl_fabric_hear_unplug(f, &unplug);
+    } else if (type == CXLF_WIRE_EXTENT &&
+               cxlf_wire_read_extent(payload, length, &extent, &why)) {
+        cxl_fabric_hear_extent(f, &extent);
+    } else if (type == CXLF_WIRE_AER &&
+               cxlf_wire_read_aer(payload, length, &aer, &why)) {
+        cxl_fabric_hear_aer(f, &aer);
     } else {
         trace_cxl_fabric_unknown_answer(cxl_fabric_id(f));
     }

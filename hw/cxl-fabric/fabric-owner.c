@@ -472,6 +472,22 @@ static bool on_plugged(CXLFabricPeer *p, const struct cxlf_wire_header *h,
     return true;
 }
 
+static bool on_extent(CXLFabricPeer *p, const void *payload, uint32_t length,
+                      const char **why)
+{
+    struct cxlf_wire_extent_answer w;
+
+    if (!p->ward) {
+        *why = "EXTENT_ANSWER: out of turn";
+        return false;
+    }
+    if (!cxlf_wire_read_extent_answer(payload, length, &w, why)) {
+        return false;
+    }
+    cxl_fabric_fm_extent_answered(p->fabric, p, &w);
+    return true;
+}
+
 static bool on_request(CXLFabricPeer *p, const void *payload, uint32_t length,
                        const char **why)
 {
@@ -537,6 +553,8 @@ static bool on_message(CXLFabricPeer *p, const struct cxlf_wire_header *h,
     case CXLF_WIRE_PLUGGED:
     case CXLF_WIRE_UNPLUGGED:
         return on_plugged(p, h, payload, why);
+    case CXLF_WIRE_EXTENT_ANSWER:
+        return on_extent(p, payload, h->length, why);
     case CXLF_WIRE_RESERVE:
         return on_reserve(p, payload, h->length, why);
     case CXLF_WIRE_REQUEST:

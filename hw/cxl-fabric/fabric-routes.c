@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "hw/cxlf/fabric-lane.h"
 #include "fabric-internal.h"
+#include "fabric-qos.h"
 
 const char cxl_fabric_no_routing[] =
     "a leaf has more than " stringify(CXLF_MAX_PORTS) " ports, or there are "
@@ -77,6 +78,7 @@ bool cxl_fabric_adopt_routes(CXLFabric *f, Error **errp)
 
 void cxl_fabric_drop_routes(CXLFabric *f)
 {
+    cxl_fabric_drop_qos(f);
     g_clear_pointer(&f->router, g_free);
     g_clear_pointer(&f->graph, g_free);
     f->link_counts = NULL;

@@ -72,6 +72,11 @@ CxlFabricLinkInfoList *qmp_x_query_cxl_fabric_links(const char *id,
     return NULL;
 }
 
+CxlFabricQosList *qmp_x_query_cxl_fabric_qos(const char *id, Error **errp)
+{
+    return NULL;
+}
+
 void qmp_x_cxl_fabric_set_link(const char *id, uint32_t link, bool has_port,
                                uint32_t port, bool up, Error **errp)
 {

@@ -149,8 +149,8 @@ static bool read_links(const void *fdt, const struct cxlf_topology *t,
     return true;
 }
 
-/* LDs of a device, and whose they are. */
-static bool read_lds(const void *fdt, int node, uint32_t gfam,
+/* LDs of a device, and whose they are; or its dynamic capacity. */
+static bool read_pool(const void *fdt, int node, uint32_t gfam,
                      const struct cxlf_topology *t, struct cxlf_graph *g,
                      const char **why)
 {
@@ -161,6 +161,11 @@ static bool read_lds(const void *fdt, int node, uint32_t gfam,
         (fdt_getprop(fdt, node, "lds", NULL) && !g->lds[gfam]) ||
         g->lds[gfam] > CXLF_MAX_LDS) {
         return wrong(fdt, node, why, "'lds' must be 1 to 16");
+    }
+    if (fdt_getprop(fdt, node, "dynamic-capacity", NULL) &&
+        !get_u64(fdt, node, "dynamic-capacity", &g->dynamic[gfam])) {
+        return wrong(fdt, node, why, "'dynamic-capacity' must be bytes, in "
+                     "two cells");
     }
     if (!bound) {
         return true;
@@ -200,7 +205,7 @@ static bool read_component(const void *fdt, int node,
     }
     if (is_node(name, "gfam")) {
         g->pid_gfam[number] = pid;
-        return read_lds(fdt, node, number, t, g, why);
+        return read_pool(fdt, node, number, t, g, why);
     }
     s = is_node(name, "leaf") ? number : t->leaves + number;
     g->pid_switch[s] = pid;
@@ -214,7 +219,7 @@ static bool read_component(const void *fdt, int node,
 bool cxlf_graph_is_named(const void *blob)
 {
     static const char *const property[] = {
-        "pid", "latency", "lds", "bound",
+        "pid", "latency", "lds", "bound", "dynamic-capacity",
     };
     int node;
 

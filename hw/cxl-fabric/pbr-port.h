@@ -9,6 +9,8 @@
 
 #include "hw/cxl/cxl.h"
 
+#define TYPE_CXL_PBR_UPSTREAM "cxl-pbr-upstream"
+
 /* CXL r3.1 section 8.1.8: DVSEC Flex Bus Port Capability */
 #define PBR_FLEXBUS_256B_FLIT   (1u << 13)
 #define PBR_FLEXBUS_PBR_FLIT    (1u << 14)

@@ -15,7 +15,6 @@
 #include "pbr-path.h"
 #include "pbr-port.h"
 
-#define TYPE_CXL_PBR_UPSTREAM "cxl-pbr-upstream"
 typedef struct PBRUpstreamClass PBRUpstreamClass;
 DECLARE_CLASS_CHECKERS(PBRUpstreamClass, CXL_PBR_UPSTREAM,
                        TYPE_CXL_PBR_UPSTREAM)

@@ -206,6 +206,10 @@ static int write_gfam(const struct cxlf_topology *t,
     if (g) {
         error = error ? error : write_pid(fdt, g, pids, g->pid_gfam[i]);
     }
+    if (g && g->dynamic[i]) {
+        error = error ? error : fdt_property_u64(fdt, "dynamic-capacity",
+                                                 g->dynamic[i]);
+    }
     error = error ? error : write_lds(fdt, g, i);
     return error ? error : fdt_end_node(fdt);
 }

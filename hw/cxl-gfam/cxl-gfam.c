@@ -33,7 +33,8 @@ static bool find_memory(CXLGFAM *s, Error **errp)
 
     s->start = 0;
     s->hot = g->hot;
-    s->bulk = g->bulk;
+    s->dynamic = cxl_fabric_dynamic(f, s->gfam);
+    s->bulk = g->bulk - s->dynamic;
     if (!lds) {
         if (s->ld != GFAM_NO_LD) {
             error_setg(errp, "'ld': GFAM device %u has no logical devices; "
@@ -189,6 +190,7 @@ static void gfam_realize(PCIDevice *dev, Error **errp)
     }
     pcie_cap_flr_init(dev);
     gfam_poison_init(s);
+    gfam_dcd_init(s);
     s->view = s->hot_bypass ? NULL : eca_show(s->eca, s->gfam);
     gfam_hdm_init(s);
     gfam_chmu_init(s);
@@ -234,6 +236,7 @@ static void gfam_exit(PCIDevice *dev)
 
     gfam_chmu_exit(s);
     gfam_hdm_exit(s);
+    gfam_dcd_exit(s);
     gfam_poison_exit(s);
     CXL_GFAM_GET_CLASS(s)->parent_exit(dev);
     end_type3(CXL_TYPE3(s));
@@ -285,6 +288,7 @@ static void gfam_reset(DeviceState *dev)
     CXL_GFAM_GET_CLASS(s)->parent_reset(dev);
     pbr_add_bi_capability(&CXL_TYPE3(s)->cxl_cstate, PBR_CAP_BI_DECODER);
     reset_dvsec(s);
+    gfam_dcd_reset(s);
     drop_sanitize(s);
     gfam_poison_reset(s);
 }

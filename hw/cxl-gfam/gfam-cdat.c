@@ -2,7 +2,8 @@
  * GFAM device: CDAT, which says which DPA is HOT and which is BULK
  *
  * One DSMAS for each class that the endpoint has: both are shareable, HOT
- * alone is managed coherent by hardware.  Latency and bandwidth are those of
+ * alone is managed coherent by hardware; and one for dynamic capacity, of
+ * BULK.  Latency and bandwidth are those of
  * a device behind one switch (docs/architecture.md).
  *
  * Copyright the cxl-fabric authors
@@ -87,15 +88,24 @@ int gfam_build_cdat(CDATSubHeader ***table, void *priv)
         .size = s->bulk,
         .read_latency = 25, .write_latency = 25, .bandwidth = 32,
     };
+    GFAMClassInfo dynamic = bulk;
     int entries = 0;
 
-    *table = g_new0(CDATSubHeader *, 2 * ENTRIES_PER_CLASS);
+    dynamic.handle = GFAM_DYNAMIC_DSMAS;
+    dynamic.flags |= CDAT_DSMAS_FLAG_DYNAMIC_CAP;
+    dynamic.base += bulk.size;
+    dynamic.size = s->dynamic;
+    *table = g_new0(CDATSubHeader *, 3 * ENTRIES_PER_CLASS);
     if (s->hot) {
         build_class(*table, &hot);
         entries += ENTRIES_PER_CLASS;
     }
     if (s->bulk) {
         build_class(*table + entries, &bulk);
+        entries += ENTRIES_PER_CLASS;
+    }
+    if (s->dynamic) {
+        build_class(*table + entries, &dynamic);
         entries += ENTRIES_PER_CLASS;
     }
     return entries;

@@ -353,7 +353,7 @@ static void write_head(GFAMChmu *c, uint16_t head)
 
 static void write_range(GFAMChmu *c, unsigned word, uint64_t v)
 {
-    uint64_t ranges = (c->gfam->hot + c->gfam->bulk) / CXLF_CAPACITY_UNIT;
+    uint64_t ranges = gfam_size(c->gfam) / CXLF_CAPACITY_UNIT;
     uint64_t left = ranges - word * 64;
 
     c->ranges[word] = left < 64 ? v & MAKE_64BIT_MASK(0, left) : v;
@@ -443,8 +443,7 @@ void gfam_chmu_init(CXLGFAM *s)
     GFAMChmu *c = g_new0(GFAMChmu, 1);
 
     c->gfam = s;
-    c->range_words = DIV_ROUND_UP((s->hot + s->bulk) / CXLF_CAPACITY_UNIT,
-                                  64);
+    c->range_words = DIV_ROUND_UP(gfam_size(s) / CXLF_CAPACITY_UNIT, 64);
     c->ranges = g_new0(uint64_t, c->range_words);
     c->epoch_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, end_epoch, c);
     c->operation_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, end_operation, c);

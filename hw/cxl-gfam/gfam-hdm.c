@@ -29,24 +29,28 @@ static CXLComponentState *component(CXLGFAM *s)
 
 /*
  * Show what may be accessed at native speed.  Without page ownership that is
- * BULK, but not HOT; with it, all that the agent's view permits.
+ * BULK, but neither HOT nor dynamic capacity; with it, all that the agent's
+ * view permits.
  */
 static void map_direct(GFAMWindow *w)
 {
     CXLGFAM *s = w->gfam;
     uint64_t from = s->view || s->hot_bypass || w->trap.dpa >= s->hot ? 0 :
                     s->hot - w->trap.dpa;
-    uint64_t dpa = w->trap.dpa + from;
+    uint64_t dpa = w->trap.dpa + from, end = w->trap.dpa + w->size;
 
-    if (from >= w->size) {
+    if (!s->view) {
+        end = MIN(end, s->hot + s->bulk);   /* nobody checks what is direct */
+    }
+    if (dpa >= end) {
         return;
     }
-    memory_region_set_size(&w->direct, w->size - from);
+    memory_region_set_size(&w->direct, end - dpa);
     memory_region_set_alias_offset(&w->direct,
                                    s->view ? gfam_dpa(s, dpa) : dpa);
     memory_region_add_subregion_overlap(&w->region, from, &w->direct, 1);
     w->mapped = true;
-    trace_gfam_map(s->gfam, w->base + from, dpa, w->size - from);
+    trace_gfam_map(s->gfam, w->base + from, dpa, end - dpa);
 }
 
 static void unmap_direct(GFAMWindow *w)
@@ -116,7 +120,7 @@ static void uninstall(GFAMWindow *w)
 static const char *find_dpa(CXLGFAM *s, unsigned which, const PBRDecoder *d,
                             uint64_t *dpa)
 {
-    uint64_t capacity = s->hot + s->bulk, at = 0;
+    uint64_t capacity = gfam_size(s), at = 0;
 
     for (unsigned i = 0; i <= which; i++) {
         PBRDecoder each;
@@ -268,11 +272,11 @@ void gfam_hdm_init(CXLGFAM *s)
 
         w->gfam = s;
         memory_region_init(&w->region, OBJECT(s), "cxl-gfam-window",
-                           s->hot + s->bulk);
+                           gfam_size(s));
         gfam_trap_init(&w->trap, s);
         memory_region_init_alias(&w->direct, OBJECT(s), "cxl-gfam-direct",
                                  s->view ? s->view : memory, 0,
-                                 s->hot + s->bulk);
+                                 gfam_size(s));
         memory_region_add_subregion(&w->region, 0, &w->trap.region);
     }
     s->type3_reg_write = component(s)->crb.special_ops->write;

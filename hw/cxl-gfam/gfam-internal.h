@@ -49,6 +49,8 @@ typedef struct GFAMWindow {
 
 typedef struct GFAMPoison GFAMPoison;
 
+typedef struct GFAMDcd GFAMDcd;
+
 typedef struct GFAMChmu GFAMChmu;
 
 struct CXLGFAM {
@@ -63,6 +65,7 @@ struct CXLGFAM {
     /* Fixed once realized */
     uint64_t start;         /* DPA of the device at this endpoint's DPA 0 */
     uint64_t hot, bulk;     /* of this endpoint */
+    uint64_t dynamic;       /* bytes of dynamic capacity behind them */
     MemoryRegion *view;     /* the agent's, or NULL */
 
     /* Under the BQL */
@@ -70,6 +73,7 @@ struct CXLGFAM {
     Notifier path_notifier;
     Notifier lost_notifier;
     GFAMPoison *poison;
+    GFAMDcd *dcd;           /* NULL: no dynamic capacity */
     GFAMChmu *chmu;
     MemoryRegion chmu_bar;
     void (*type3_reg_write)(void *opaque, hwaddr offset, uint64_t value,
@@ -82,6 +86,12 @@ struct CXLGFAM {
 static inline uint64_t gfam_dpa(const CXLGFAM *s, uint64_t dpa)
 {
     return s->start + dpa;
+}
+
+/* All that its DPA goes up to. */
+static inline uint64_t gfam_size(const CXLGFAM *s)
+{
+    return s->hot + s->bulk + s->dynamic;
 }
 
 /* What the agent and the fabric know the endpoint by, in its device. */
@@ -124,12 +134,22 @@ void gfam_poison_poll(CXLGFAM *s);
 bool gfam_poison_clear(CXLGFAM *s, uint64_t dpa, const uint8_t *data,
                        bool *written);
 
+/*
+ * gfam-dcd.c: dynamic capacity, if there is any.  gfam_dcd_reset: after every
+ * reset, which makes the commands anew; the effects log is the caller's.
+ */
+void gfam_dcd_init(CXLGFAM *s);
+void gfam_dcd_exit(CXLGFAM *s);
+void gfam_dcd_reset(CXLGFAM *s);
+
 /* gfam-chmu.c: the hotness monitoring unit, and its register block */
 void gfam_chmu_init(CXLGFAM *s);
 void gfam_chmu_exit(CXLGFAM *s);
 void gfam_chmu_reset(CXLGFAM *s);
 
 /* gfam-cdat.c */
+#define GFAM_DYNAMIC_DSMAS 2    /* handle */
+
 int gfam_build_cdat(CDATSubHeader ***table, void *priv);
 
 /* gfam-memory.c: the memory backend that stands for fabric memory */

@@ -54,7 +54,7 @@ HostMemoryBackend *gfam_memory_new(CXLGFAM *s, Error **errp)
     GFAMMemory *m = GFAM_MEMORY(obj);
 
     m->gfam = s;
-    m->parent_obj.size = s->hot + s->bulk;
+    m->parent_obj.size = gfam_size(s);
     m->parent_obj.share = true;
     object_property_add_child(OBJECT(s), "fabric-memory", obj);
     object_unref(obj);

@@ -228,7 +228,7 @@ static bool insert_event(CXLType3Dev *ct3d, uint64_t dpa)
 /* What a record says of this endpoint's memory: @p's @dpa becomes its own. */
 static bool is_ours(const CXLGFAM *s, CXLFabricPoison *p)
 {
-    uint64_t size = s->hot + s->bulk, end = p->dpa + p->length;
+    uint64_t size = gfam_size(s), end = p->dpa + p->length;
 
     if (p->gfam != s->gfam || end <= s->start ||
         p->dpa >= gfam_dpa(s, size)) {

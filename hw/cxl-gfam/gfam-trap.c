@@ -54,7 +54,7 @@ void gfam_trap_init(GFAMTrap *t, CXLGFAM *s)
 {
     t->gfam = s;
     memory_region_init_io(&t->region, OBJECT(s), &trap_ops, t,
-                          "cxl-gfam-trap", s->hot + s->bulk);
+                          "cxl-gfam-trap", gfam_size(s));
     /* A restarted instruction leaves by a jump, past the guard's end. */
     t->region.disable_reentrancy_guard = true;
 }

@@ -100,6 +100,13 @@ static uint64_t read_piece(ECAState *s, hwaddr offset)
     return offset % ECA_PIECE_STRIDE == ECA_PIECE_DPA ? p->dpa : p->size;
 }
 
+/* How a device has answered this host. */
+static uint64_t read_dev_load(ECAState *s, hwaddr offset)
+{
+    return cxl_fabric_dev_load(s->fabric, offset / ECA_DEV_LOAD_STRIDE,
+                               offset % ECA_DEV_LOAD_STRIDE / 8);
+}
+
 static uint64_t read_identity(ECAState *s, hwaddr offset)
 {
     const struct cxlf_topology *t =
@@ -160,6 +167,8 @@ static uint64_t eca_bar_read(void *opaque, hwaddr addr, unsigned size)
         value = eca_events_read(s, aligned);
     } else if (aligned >= ECA_PIECE && aligned < ECA_PIECE_END) {
         value = read_piece(s, aligned - ECA_PIECE);
+    } else if (aligned >= ECA_DEV_LOAD && aligned < ECA_DEV_LOAD_END) {
+        value = read_dev_load(s, aligned - ECA_DEV_LOAD);
     } else if (aligned >= ECA_COUNTER_END) {
         value = 0;
     } else if (aligned >= ECA_COUNTER) {

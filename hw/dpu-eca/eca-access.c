@@ -295,7 +295,8 @@ static bool acquire(ECAState *s, uint32_t gfam, uint64_t dpa, unsigned size,
         &cxl_fabric_directory(s->fabric)->topology.gfam[gfam];
     uint64_t last = dpa + size - 1;
 
-    if (!cxl_fabric_is_up(s->fabric) || !eca_has(s, gfam, dpa, size)) {
+    if (!cxl_fabric_is_up(s->fabric) ||
+        !eca_has_or_tell(s, gfam, dpa, size)) {
         return false;
     }
     if (dpa >= g->hot) {

@@ -274,7 +274,7 @@ void pager_take_fault(ECAPager *p, const ECAFault *f)
     page = pager_page_of(p, gfam, dpa);
     trace_eca_fault(p->host, gfam, dpa, f->write, page->held);
     fails = qatomic_read(&p->lost) ||
-            !eca_has(p->eca, gfam, dpa, CXLF_PAGE) ||
+            !eca_has_or_tell(p->eca, gfam, dpa, CXLF_PAGE) ||
             (!page->failed && pager_has_no_way(p, gfam, dpa, true));
     if (page->sampled && !fails &&
         pager_is_held(page, f->write ? CXLF_OWN : CXLF_LOAD)) {

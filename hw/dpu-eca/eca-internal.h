@@ -82,6 +82,9 @@ struct ECAState {
      * thread, or has the BQL, may read.
      */
     ECAPiece piece[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    /* Extents of dynamic capacity, in slots below extents[]; the same. */
+    ECAPiece extent[CXLF_MAX_GFAMS][ECA_EXTENTS];
+    unsigned extents[CXLF_MAX_GFAMS];
     CXLFabricLane *lane;        /* of trapped accesses */
     ECALocked *locked;          /* one for each vCPU */
     unsigned vcpus;
@@ -136,9 +139,15 @@ ECAMoved eca_move(ECAState *s, uint32_t gfam, uint64_t dpa, void *buffer,
 
 /* eca_has: whether one piece that this host may use has the whole range. */
 bool eca_has(const ECAState *s, uint32_t gfam, uint64_t dpa, uint64_t length);
+/*
+ * eca_has_or_tell: the same, for an access; the guest is told by event 12 of
+ * one to dynamic capacity that it has not accepted.
+ */
+bool eca_has_or_tell(ECAState *s, uint32_t gfam, uint64_t dpa,
+                     uint64_t length);
 /* eca_has_some: whether it may use any of a device. */
 bool eca_has_some(const ECAState *s, uint32_t gfam);
-/* eca_ld_at: which LD has a page; -1: none that this host may use. */
+/* eca_ld_at: which LD has a page, 0: an extent; -1: none of this host's. */
 int eca_ld_at(const ECAState *s, uint32_t gfam, uint64_t dpa);
 /* eca_lds_unmap: the agent's end; nothing is attached. */
 void eca_lds_unmap(ECAState *s);

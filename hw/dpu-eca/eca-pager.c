@@ -230,15 +230,23 @@ static void forget_log(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
     }
 }
 
-static void release_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
+/* Pages that failed, as they were not this host's, may be used. */
+static void restore_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
 {
-    Device *d = &p->device[gfam];
     uint64_t dpa = piece->dpa;
 
-    while (eca_pages_next_failed(&d->pages, &dpa) && is_in(piece, dpa)) {
+    while (eca_pages_next_failed(&p->device[gfam].pages, &dpa) &&
+           is_in(piece, dpa)) {
         pager_restore_page(p, gfam, dpa);
         dpa += CXLF_PAGE;
     }
+}
+
+static void release_pages(ECAPager *p, uint32_t gfam, const ECAPiece *piece)
+{
+    Device *d = &p->device[gfam];
+
+    restore_pages(p, gfam, piece);
     for (unsigned i = 0; i < LOCKS; i++) {
         qemu_mutex_lock(&p->page_lock[i]);
     }
@@ -355,6 +363,7 @@ static void set_piece(void *opaque)
     pager_flush_run(p);
     *w->piece = *w->set;        /* no access, fault or command from here on */
     if (!was.size) {
+        restore_pages(p, w->gfam, w->set);
         return;
     }
     end_work(p, w->gfam, &was);
@@ -372,10 +381,10 @@ static void set_piece(void *opaque)
     }
 }
 
-void eca_pager_set_piece(ECAPager *p, uint32_t gfam, uint32_t ld,
+void eca_pager_set_piece(ECAPager *p, uint32_t gfam, ECAPiece *at,
                          const ECAPiece *piece)
 {
-    PieceWork w = { p, gfam, &p->eca->piece[gfam][ld], piece };
+    PieceWork w = { p, gfam, at, piece };
 
     eca_pager_run(p, set_piece, &w);
 }

@@ -50,11 +50,11 @@ void *eca_pager_attach(ECAPager *p, uint32_t gfam, void *back, int fd,
 void eca_pager_front_ram(ECAPager *p, uint32_t gfam, ram_addr_t ram);
 
 /*
- * eca_pager_set_piece: what this host may use of a device by one of its LDs.
- * What it could use by it and no longer can is given up, and out of reach.
- * BQL.
+ * eca_pager_set_piece: what this host may use of a device: *@at, of the agent's
+ * table, becomes @piece.  What it could use by it and no longer can is given
+ * up, and out of reach.  BQL.
  */
-void eca_pager_set_piece(ECAPager *p, uint32_t gfam, uint32_t ld,
+void eca_pager_set_piece(ECAPager *p, uint32_t gfam, ECAPiece *at,
                          const ECAPiece *piece);
 
 /* eca_pager_run: have the agent's thread do something, and wait.  BQL. */

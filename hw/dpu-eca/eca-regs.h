@@ -105,6 +105,11 @@
 #define ECA_PIECE_SIZE      0x08    /* bytes, 64 bits; 0: nothing */
 #define ECA_PIECE_END       0x2000
 
+/* How devices have answered: for each of them 64 bits for each DevLoad */
+#define ECA_DEV_LOAD        0x2000
+#define ECA_DEV_LOAD_STRIDE 0x020
+#define ECA_DEV_LOAD_END    0x2100
+
 /* Queues: a block of registers for each */
 #define ECA_QUEUES          4
 #define ECA_QUEUE           0x1000

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CXLF_ABI_VERSION    7u
+#define CXLF_ABI_VERSION    8u
 #define CXLF_LEAF_MAGIC     0x3146414546584c43ull   /* "CLXFEAF1" */
 #define CXLF_FABRIC_MAGIC   0x314252424146584cull   /* "LXFABRB1" */
 
@@ -36,6 +36,9 @@
 /* A shard's line number must fit the 32-bit tag of its directory entry. */
 #define CXLF_MAX_HOT        (64ull << 30)
 #define CXLF_MAX_BULK       (16ull << 40)
+#define CXLF_MAX_DYNAMIC    (1ull << 40)    /* of a device's BULK */
+#define CXLF_EXTENT_BLOCK   (2ull << 20)    /* of dynamic capacity */
+#define CXLF_EXTENT_HOSTS   16
 
 /* Counters: one block for each pair of shard and host. */
 enum cxlf_counter {

@@ -36,6 +36,13 @@ uint32_t cxlf_sat_get(const struct cxlf_router *r, uint32_t gfam,
                       uint32_t pid);
 
 /*
+ * cxlf_gae_set: whether the GAE of the host whose PID is @pid lets it reach
+ * device @gfam; at first all do.
+ */
+bool cxlf_gae_set(struct cxlf_router *r, uint32_t gfam, uint32_t pid,
+                  bool may);
+
+/*
  * cxlf_gdt_set: decoder @index of @pid.  A length of 0 makes it invalid;
  * else it must lie within the device, and HPAs must not wrap.
  */
@@ -45,8 +52,19 @@ struct cxlf_gdt_entry cxlf_gdt_get(const struct cxlf_router *r, uint32_t gfam,
                                    uint32_t pid, uint32_t index);
 
 /*
+ * cxlf_extent_set: whether @host, below CXLF_EXTENT_HOSTS, may reach an extent
+ * of device @gfam's dynamic capacity, of whole blocks.
+ */
+bool cxlf_extent_set(struct cxlf_router *r, uint32_t gfam, uint32_t host,
+                     uint64_t dpa, uint64_t length, bool may);
+
+/* cxlf_may_reach_extent: of @dpa that is dynamic capacity. */
+bool cxlf_may_reach_extent(const struct cxlf_router *r, uint32_t gfam,
+                           uint32_t pid, uint64_t dpa);
+
+/*
  * cxlf_may_access: whether @pid may reach @dpa of device @gfam.  Any thread;
- * no locks; three loads.
+ * no locks; four loads, and two more for dynamic capacity.
  */
 static inline bool cxlf_may_access(const struct cxlf_router *r,
                                    uint32_t gfam, uint32_t pid, uint64_t dpa)
@@ -62,7 +80,26 @@ static inline bool cxlf_may_access(const struct cxlf_router *r,
     a = &r->access[gfam];
     group = __atomic_load_n(&a->group[block], __ATOMIC_RELAXED);
     return group && group <= CXLF_GROUPS &&
-           __atomic_load_n(&a->sat[pid], __ATOMIC_RELAXED) >> (group - 1) & 1;
+           __atomic_load_n(&a->sat[pid], __ATOMIC_RELAXED) >> (group - 1) &
+           1 &&
+           !(__atomic_load_n(&a->barred[pid / 32], __ATOMIC_RELAXED) >>
+             pid % 32 & 1) &&
+           (dpa < r->dynamic[gfam] ||
+            cxlf_may_reach_extent(r, gfam, pid, dpa));
+}
+
+/* cxlf_group_get: the group of @dpa, or CXLF_GROUPS.  Any thread; no locks. */
+static inline uint32_t cxlf_group_get(const struct cxlf_router *r,
+                                      uint32_t gfam, uint64_t dpa)
+{
+    uint64_t block = dpa / CXLF_CAPACITY_UNIT;
+    uint8_t group = 0;
+
+    if (gfam < r->topology->gfams && block < CXLF_ACCESS_BLOCKS) {
+        group = __atomic_load_n(&r->access[gfam].group[block],
+                                __ATOMIC_RELAXED);
+    }
+    return group && group <= CXLF_GROUPS ? group - 1u : CXLF_GROUPS;
 }
 
 /*

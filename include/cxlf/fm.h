@@ -33,6 +33,9 @@
 #define CXLF_FM_REGIONS     8u      /* of dynamic capacity */
 #define CXLF_FM_EXTENTS     128u    /* of dynamic capacity */
 #define CXLF_FM_GDTS        8u      /* decoders of each source PID */
+#define CXLF_FM_GAES        64u     /* of all switches */
+#define CXLF_FM_SEGMENTS    16u     /* of a FAST */
+#define CXLF_FM_IDTS        64u     /* DPIDs for the interleaved ones of it */
 #define CXLF_FM_SATS        4096u   /* a source PID each */
 #define CXLF_FM_CRAWLS      2u      /* layers of Fabric Crawl Out */
 #define CXLF_FM_TUNNELS     2u      /* layers of Tunnel Management Command */
@@ -40,6 +43,7 @@
 
 #define CXLF_FM_PID_NONE    0xfffu  /* nothing assigned */
 #define CXLF_FM_LD_NONE     0xffffu /* a device that has one LD */
+#define CXLF_FM_NO_DEVICE   0xffffu /* a PID that no LD has */
 #define CXLF_FM_UNIT        (256ull << 20)  /* of capacities, in bytes */
 #define CXLF_FM_MESSAGE     12u     /* bytes before a CCI message's payload */
 #define CXLF_FM_PAYLOAD_LOG 12u     /* payloads of up to 4 KiB */
@@ -112,7 +116,7 @@ struct cxlf_fm_binding {
     uint8_t option;         /* of Unbind: 0 wait, 1 managed, 2 surprise */
     uint16_t ld;            /* CXLF_FM_LD_NONE: the whole device */
     uint16_t pid;           /* if @by_pid */
-    uint16_t device;        /* component at that port; unless @by_pid */
+    uint16_t device;        /* component that has the LD, or NO_DEVICE */
 };
 
 /* Memory of a device that is to be erased. */
@@ -126,7 +130,7 @@ struct cxlf_fm_memory {
 enum cxlf_fm_event_type {
     CXLF_FM_VPPB_CHANGED,   /* @a VCS, @b vPPB */
     CXLF_FM_OWNER_CHANGED,  /* @a PID of the primary */
-    CXLF_FM_AER,            /* @a VCS, @b vPPB, @start the error field */
+    CXLF_FM_AER,            /* @a VCS, @b vPPB, @start error, @tag header */
     CXLF_FM_REGION_CHANGED, /* @a host, @b region */
     CXLF_FM_DC_ADD,         /* @a host; @start, @length, @tag */
     CXLF_FM_DC_RELEASE,     /* the same */
@@ -191,6 +195,11 @@ struct cxlf_fm_ops {
      */
     bool (*place)(void *opaque, unsigned component, const uint64_t *size);
 
+    /* QoS Control, allocated bandwidth or a limit of an MLD was set. */
+    void (*qos_set)(void *opaque, unsigned component);
+    /* What Get QoS Status says, per cent.  NULL: what the device says. */
+    uint8_t (*backpressure)(void *opaque, unsigned component);
+
     /* 0 assert PERST#, 1 deassert it, 2 reset the PPB */
     enum cxlf_cci (*port_control)(void *opaque, unsigned component,
                                   unsigned port, unsigned operation);
@@ -226,6 +235,12 @@ struct cxlf_fm_ops {
                     const uint8_t *list);
     bool (*gdt_set)(void *opaque, unsigned component, unsigned pid,
                     unsigned first, unsigned n, const uint8_t *entry);
+    /*
+     * Whether the GAE of a VCS may reach a PID, by its GMV.  False: Invalid
+     * Input.  NULL: nothing else depends on it.
+     */
+    bool (*gae_set)(void *opaque, unsigned component, unsigned vcs,
+                    unsigned pid, bool may);
 };
 
 /* Who sends a message; known to whatever carried it, not said by it. */
@@ -253,13 +268,14 @@ struct cxlf_fm_vppb {
     uint8_t port;
     uint16_t ld;
     uint16_t pid;
+    uint16_t device;        /* that has that PID's LD, plus 1; or 0 */
     uint16_t latency, bandwidth;
     uint64_t latency_base, bandwidth_base;
 };
 
 struct cxlf_fm_vcs {
     bool exists;
-    bool gae;
+    uint8_t gae;            /* its number, plus 1; or 0 */
     uint8_t usp;            /* its port */
     uint8_t vppbs;          /* with vPPB 0, the USP's */
     struct cxlf_fm_vppb vppb[CXLF_FM_VPPBS];
@@ -279,12 +295,14 @@ struct cxlf_fm_switch {
     uint8_t drts, rgts;     /* tables of each kind */
     uint16_t rgt_entries;   /* of each RGT; a DRT has 4,096 */
     uint8_t modes;          /* routing modes supported */
+    uint8_t gaes;           /* VCSs that have one */
     struct cxlf_fm_port port[CXLF_FM_PORTS];
     struct cxlf_fm_vcs vcs[CXLF_FM_VCSS];
 };
 
 struct cxlf_fm_ld {
     uint64_t range[2];      /* in units of the device's granularity */
+    uint16_t pid;           /* of an MLD's LD */
     uint16_t bound;         /* component of the switch, plus 1; or 0 */
     uint8_t vcs, vppb;
     bool erased;            /* nothing that a host wrote is in it */
@@ -311,6 +329,16 @@ struct cxlf_fm_extent {
     uint32_t token;
 };
 
+/* Dynamic capacity of a device or a GFD. */
+struct cxlf_fm_dcd {
+    uint8_t hosts;          /* that can have extents */
+    uint8_t regions;
+    uint8_t extents;        /* slots that were ever used */
+    uint32_t generation;    /* of the list of extents */
+    struct cxlf_fm_region region[CXLF_FM_REGIONS];
+    struct cxlf_fm_extent extent[CXLF_FM_EXTENTS];
+};
+
 struct cxlf_fm_device {
     bool multi;             /* an MLD: its LDs are named */
     uint8_t lds, heads;
@@ -319,13 +347,9 @@ struct cxlf_fm_device {
     uint8_t qos_capability;
     uint8_t qos[7];         /* QoS Control, as in the command */
     uint8_t backpressure;   /* per cent */
-    uint8_t regions;
-    uint8_t extents;        /* slots that were ever used */
-    uint32_t generation;    /* of the list of extents */
     struct cxlf_fm_ld ld[CXLF_FM_LDS];
     struct cxlf_fm_link head[CXLF_FM_LDS];
-    struct cxlf_fm_region region[CXLF_FM_REGIONS];
-    struct cxlf_fm_extent extent[CXLF_FM_EXTENTS];
+    struct cxlf_fm_dcd dcd; /* its LDs are the hosts */
 };
 
 struct cxlf_fm_gdt {
@@ -338,8 +362,23 @@ struct cxlf_fm_sat {
 };
 
 struct cxlf_fm_gfd {
+    struct cxlf_fm_dcd dcd;
     struct cxlf_fm_sat sat[CXLF_FM_SATS];
     struct cxlf_fm_gdt gdt[CXLF_FM_SATS][CXLF_FM_GDTS];
+};
+
+/* The fabric address segment table of a vPPB. */
+struct cxlf_fm_fast {
+    bool enabled;
+    uint8_t size;           /* of a segment: 64 GiB << size */
+    uint64_t base, limit;   /* the first and the last HPA of it, bytes */
+    uint8_t segment[CXLF_FM_SEGMENTS][8];   /* as in the command */
+    uint16_t idt[CXLF_FM_IDTS];             /* DPIDs */
+};
+
+struct cxlf_fm_gae {
+    uint8_t access[2][512]; /* a bit for each PID: GMV, VTV */
+    struct cxlf_fm_fast fast[CXLF_FM_VPPBS];
 };
 
 enum cxlf_fm_phase {
@@ -376,11 +415,12 @@ struct cxlf_fm {
     void *opaque;
     uint32_t tokens;
     uint16_t components;
-    uint8_t switches, devices, gfds;
+    uint8_t switches, devices, gfds, gaes;
     struct cxlf_fm_component component[CXLF_FM_COMPONENTS];
     struct cxlf_fm_switch sw[CXLF_FM_SWITCHES];
     struct cxlf_fm_device dev[CXLF_FM_DEVICES];
     struct cxlf_fm_gfd gfd[CXLF_FM_GFDS];
+    struct cxlf_fm_gae gae[CXLF_FM_GAES];
 };
 
 /*
@@ -404,11 +444,14 @@ int cxlf_fm_add_switch(struct cxlf_fm *fm, uint64_t serial, unsigned drts,
  */
 int cxlf_fm_add_device(struct cxlf_fm *fm, uint64_t serial, bool multi,
                        unsigned lds, unsigned heads, uint64_t memory);
-int cxlf_fm_add_gfd(struct cxlf_fm *fm, uint64_t serial);
+
+/* A GFD, whose dynamic capacity is for @hosts hosts, at most CXLF_FM_LDS. */
+int cxlf_fm_add_gfd(struct cxlf_fm *fm, uint64_t serial, unsigned hosts);
 
 /*
- * A region of dynamic capacity, in bytes of DPA: multiples of CXLF_FM_UNIT,
- * in order.  @blocks has a bit for each block size; the smallest is in force.
+ * A region of dynamic capacity of a device or a GFD, in bytes of DPA:
+ * multiples of CXLF_FM_UNIT, in order.  @blocks has a bit for each block size;
+ * the smallest is in force.
  */
 bool cxlf_fm_add_region(struct cxlf_fm *fm, unsigned component, uint64_t start,
                         uint64_t length, uint64_t blocks, unsigned flags,
@@ -418,7 +461,10 @@ bool cxlf_fm_add_region(struct cxlf_fm *fm, unsigned component, uint64_t start,
 bool cxlf_fm_add_port(struct cxlf_fm *fm, unsigned component, unsigned port,
                       enum cxlf_fm_port_state state);
 
-/* A VCS with @vppbs vPPBs, of which the first is that of port @usp. */
+/*
+ * A VCS with @vppbs vPPBs, of which the first is that of port @usp; with @gae
+ * its host has a GAE, of CXLF_FM_GAES.
+ */
 bool cxlf_fm_add_vcs(struct cxlf_fm *fm, unsigned component, unsigned vcs,
                      unsigned usp, unsigned vppbs, bool gae);
 
@@ -435,7 +481,8 @@ bool cxlf_fm_set_link(struct cxlf_fm *fm, unsigned component, unsigned port,
 
 /*
  * cxlf_fm_bound: an LD of a device is behind a vPPB from the beginning, as by
- * Bind: @b's component, VCS, vPPB, port and LD.  False if Bind would refuse.
+ * Bind: @b's component, VCS, vPPB, port and LD; or with @by_pid as by Configure
+ * PID Binding: the PID that it has.  False if the command would refuse.
  */
 bool cxlf_fm_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b);
 
@@ -467,6 +514,23 @@ bool cxlf_fm_dc_answer(struct cxlf_fm *fm, unsigned component, unsigned host,
                        uint64_t start, uint64_t length, bool accept);
 bool cxlf_fm_dc_give_back(struct cxlf_fm *fm, unsigned component,
                           unsigned host, uint64_t start, uint64_t length);
+
+/*
+ * cxlf_fm_fast_pid: the PID that the GAE of a VCS, of a switch, sends an
+ * access of its host to, by the FASTs of its vPPBs: @hpa in bytes.
+ * CXLF_FM_PID_NONE: none takes it, or the GAE may not reach that PID.
+ */
+uint16_t cxlf_fm_fast_pid(const struct cxlf_fm *fm, unsigned component,
+                          unsigned vcs, uint64_t hpa);
+
+/*
+ * cxlf_fm_config_read: the function config of struct cxlf_fm_ops for who has
+ * nothing better: what is known of a port, or of an LD, as registers; see
+ * docs/fabric-manager.md, "Configuration registers".  They cannot be written:
+ * CXLF_CCI_UNSUPPORTED.  @request is as config gets it, of what is there.
+ */
+enum cxlf_cci cxlf_fm_config_read(const struct cxlf_fm *fm,
+                                  struct cxlf_fm_config *request);
 
 /*
  * cxlf_fm_check: whether the state is one that commands can lead to: an LD

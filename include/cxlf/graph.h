@@ -65,6 +65,8 @@ struct cxlf_graph {
     uint32_t lds[CXLF_MAX_GFAMS];           /* 0: not a pooled device */
     /* The host that a logical device is bound to at first, or NOBODY. */
     uint32_t bound[CXLF_MAX_GFAMS][CXLF_MAX_LDS];
+    /* Bytes of dynamic capacity, at the end of BULK. */
+    uint64_t dynamic[CXLF_MAX_GFAMS];
     struct cxlf_link link[CXLF_MAX_LINKS];      /* [links] of them */
 };
 

@@ -12,7 +12,7 @@
 #ifndef CXLF_ROUTE_H
 #define CXLF_ROUTE_H
 
-#include "cxlf/graph.h"
+#include "cxlf/qos.h"
 
 #define CXLF_ROUTES_MAGIC   0x31534554554f5258ull   /* "XROUTES1" */
 #define CXLF_COUNTS_MAGIC   0x3153544e554f4358ull   /* "XCOUNTS1" */
@@ -81,6 +81,9 @@ struct cxlf_access_tables {
     _Alignas(128) uint8_t group[CXLF_ACCESS_BLOCKS];    /* plus one; or 0 */
     uint32_t sat[CXLF_PIDS];        /* a bit for each group */
     struct cxlf_gdt_entry gdt[CXLF_PIDS][CXLF_GDT_DECODERS];
+    /* Of each block of dynamic capacity: a bit for each host. */
+    uint16_t extent[CXLF_MAX_DYNAMIC / CXLF_EXTENT_BLOCK];
+    uint32_t barred[CXLF_PIDS / 32];    /* a bit: its GAE bars the source */
 };
 
 /* The segment; the switches' tables and then the devices' follow. */
@@ -118,7 +121,10 @@ struct cxlf_link_count {
     uint64_t busy_ps;
 };
 
-/* The segment; struct cxlf_link_count[lanes][links][2] follows. */
+/*
+ * The segment; struct cxlf_link_count[lanes][links][2] follows, then struct
+ * cxlf_qos.
+ */
 struct cxlf_counts {
     struct cxlf_segment segment;
     uint32_t links;
@@ -132,9 +138,11 @@ CXLF_ASSERT_SIZE(cxlf_switch_tables, 12416);
 CXLF_ASSERT_AT(cxlf_switch_tables, drt, 128);
 CXLF_ASSERT_AT(cxlf_switch_tables, rgt, 8320);
 CXLF_ASSERT_SIZE(cxlf_gdt_entry, 32);
-CXLF_ASSERT_SIZE(cxlf_access_tables, 1130752);
+CXLF_ASSERT_SIZE(cxlf_access_tables, 2179840);
 CXLF_ASSERT_AT(cxlf_access_tables, sat, 65792);
 CXLF_ASSERT_AT(cxlf_access_tables, gdt, 82176);
+CXLF_ASSERT_AT(cxlf_access_tables, extent, 1130752);
+CXLF_ASSERT_AT(cxlf_access_tables, barred, 2179328);
 CXLF_ASSERT_AT(cxlf_routes, switches, 48);
 CXLF_ASSERT_AT(cxlf_routes, links, 52);
 CXLF_ASSERT_AT(cxlf_routes, gfams, 56);
@@ -164,6 +172,7 @@ struct cxlf_router {
     const struct cxlf_topology *topology;
     const struct cxlf_graph *graph;
     uint32_t switches;
+    uint64_t dynamic[CXLF_MAX_GFAMS];   /* DPA where it begins, or the end */
     /* The link that a port has, or CXLF_NO_LINK; and the first port of one. */
     uint16_t port_link[CXLF_MAX_SWITCHES][CXLF_MAX_PORTS];
     uint8_t link_port[CXLF_MAX_LINKS][2];
@@ -249,6 +258,13 @@ struct cxlf_node cxlf_pid_get(const struct cxlf_router *r, uint32_t pid);
 /* cxlf_link_get: the ports of a link that are up, a bit for each. */
 uint32_t cxlf_link_get(const struct cxlf_router *r, uint32_t link);
 bool cxlf_switch_get(const struct cxlf_router *r, uint32_t s);
+
+/*
+ * cxlf_port_link: the link of port @port of switch @s, and which port of the
+ * bundle it is; false if it has none.
+ */
+bool cxlf_port_link(const struct cxlf_router *r, uint32_t s, uint32_t port,
+                    uint32_t *link, uint32_t *number);
 
 /* cxlf_port_get: whether port @port of switch @s has a link that is up. */
 bool cxlf_port_get(const struct cxlf_router *r, uint32_t s, uint32_t port);
@@ -355,6 +371,10 @@ struct cxlf_link_count *
 cxlf_counts_attach(void *memory, uint64_t size, const struct cxlf_topology *t,
                    const struct cxlf_graph *g, uint32_t lanes,
                    const uint8_t uuid[16], const char **why);
+
+/* cxlf_counts_qos: what devices were asked, of cxlf_counts_attach(). */
+struct cxlf_qos *cxlf_counts_qos(struct cxlf_link_count *counts,
+                                 const struct cxlf_graph *g, uint32_t lanes);
 
 /* cxlf_counts_lane: those of one lane, of cxlf_counts_attach(). */
 static inline struct cxlf_link_count *

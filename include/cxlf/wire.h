@@ -10,7 +10,8 @@
  * the segments and sends READY.  After that it may send RESERVE, of which each
  * is answered by RESERVED, REQUEST, to which ANSWER comes when there is one,
  * and CCI, whose answer is CCI_ANSWER; and the owner may send PLUG and UNPLUG,
- * to which PLUGGED and UNPLUGGED come when it is done.  LEAVE ends an orderly
+ * to which PLUGGED and UNPLUGGED come when it is done, EXTENT, of which
+ * EXTENT_ANSWER tells, and AER, which has no answer.  LEAVE ends an orderly
  * stay.
  * Everything here is checked by the functions below before anything else
  * looks at it.
@@ -27,7 +28,7 @@
 #include "cxlf/abi.h"
 
 #define CXLF_WIRE_MAGIC     0x46584c43u     /* "CLXF" */
-#define CXLF_WIRE_VERSION   4u
+#define CXLF_WIRE_VERSION   5u
 /* A topology of 62 hosts, 8 leaves and 8 devices needs about 6 KiB. */
 #define CXLF_WIRE_BLOB_MAX  (512u << 10)    /* 4,095 hosts take 220 KiB */
 #define CXLF_WIRE_TEXT_MAX  255u
@@ -52,6 +53,9 @@ enum cxlf_wire_type {
     CXLF_WIRE_PLUGGED,
     CXLF_WIRE_UNPLUG,
     CXLF_WIRE_UNPLUGGED,
+    CXLF_WIRE_EXTENT,
+    CXLF_WIRE_EXTENT_ANSWER,
+    CXLF_WIRE_AER,
     CXLF_WIRE_TYPES
 };
 
@@ -259,6 +263,54 @@ struct cxlf_wire_plugged {
     uint32_t zero;
 };
 
+enum cxlf_extent_what {
+    CXLF_EXTENT_OFFER,      /* the guest may accept it */
+    CXLF_EXTENT_RELEASE,    /* the guest is asked to give it back */
+    CXLF_EXTENT_TAKE,       /* the host has it no longer, and says when */
+    CXLF_EXTENT_WHATS
+};
+
+/* Dynamic capacity: an extent of a device, and a host. */
+struct cxlf_wire_extent {
+    uint32_t gfam;
+    uint32_t what;          /* enum cxlf_extent_what */
+    uint64_t start;         /* DPA of the device, bytes */
+    uint64_t length;        /* bytes, in blocks of CXLF_EXTENT_BLOCK */
+    uint64_t token;         /* of its offer, then and afterwards; not 0 */
+    uint8_t tag[16];
+    uint32_t sequence;
+    uint32_t more;          /* 1: it is offered with the next one */
+};
+
+enum cxlf_extent_answer {
+    CXLF_EXTENT_ACCEPTED,
+    CXLF_EXTENT_REFUSED,
+    CXLF_EXTENT_GIVEN_BACK, /* nothing in the host can reach it any more */
+    CXLF_EXTENT_GONE,       /* the same, after TAKE */
+    CXLF_EXTENT_ANSWERS
+};
+
+struct cxlf_wire_extent_answer {
+    uint64_t token;
+    uint32_t what;          /* enum cxlf_extent_answer */
+    uint32_t zero;
+};
+
+/*
+ * Errors of PCI Express AER: a bit of the Uncorrectable Error Status register,
+ * or, with the flag, of the Correctable one.
+ */
+#define CXLF_AER_CORRECTABLE        (1u << 31)
+#define CXLF_AER_CORRECTABLE_BITS   0x0000f1c1u
+#define CXLF_AER_UNCORRECTABLE_BITS 0x03fff030u
+
+/* An error that a port of the host reports to its guest. */
+struct cxlf_wire_aer {
+    uint32_t vppb;          /* below CXLF_WIRE_VPPBS; 0: the upstream port */
+    uint32_t error;         /* cxlf_aer_is_error() */
+    uint8_t header[16];     /* bytes of the Header Log, as they are there */
+};
+
 CXLF_ASSERT_SIZE(cxlf_wire_header, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_join, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_welcome, 40);
@@ -273,6 +325,9 @@ CXLF_ASSERT_SIZE(cxlf_wire_cci, 16);
 CXLF_ASSERT_SIZE(cxlf_wire_plug, 40);
 CXLF_ASSERT_SIZE(cxlf_wire_unplug, 24);
 CXLF_ASSERT_SIZE(cxlf_wire_plugged, 16);
+CXLF_ASSERT_SIZE(cxlf_wire_extent, 56);
+CXLF_ASSERT_SIZE(cxlf_wire_extent_answer, 16);
+CXLF_ASSERT_SIZE(cxlf_wire_aer, 24);
 
 /* The longest payload of any message. */
 #define CXLF_WIRE_PAYLOAD_MAX \
@@ -320,6 +375,15 @@ bool cxlf_wire_read_unplug(const void *payload, size_t length,
 bool cxlf_wire_read_plugged(const void *payload, size_t length,
                             struct cxlf_wire_plugged *out, const char **why);
 
+bool cxlf_wire_read_extent(const void *payload, size_t length,
+                           struct cxlf_wire_extent *out, const char **why);
+bool cxlf_wire_read_extent_answer(const void *payload, size_t length,
+                                  struct cxlf_wire_extent_answer *out,
+                                  const char **why);
+
+bool cxlf_wire_read_aer(const void *payload, size_t length,
+                        struct cxlf_wire_aer *out, const char **why);
+
 /* Of CCI and of CCI_ANSWER; *@bytes points into @payload. */
 bool cxlf_wire_read_cci(const void *payload, size_t length,
                         struct cxlf_wire_cci *out, const void **bytes,
@@ -330,5 +394,8 @@ bool cxlf_wire_read_cci(const void *payload, size_t length,
  * are defined, whatever the fabric has; the same for its agent and the owner.
  */
 bool cxlf_ask_is_known(const struct cxlf_wire_request *w);
+
+/* cxlf_aer_is_error: whether @error is just one error that is defined. */
+bool cxlf_aer_is_error(uint32_t error);
 
 #endif /* CXLF_WIRE_H */

@@ -116,13 +116,33 @@ CASES = (
      "0     fabric  switch   pbr   8      16 GT/s  L0      0\n"
      "2     dsp     mld      256b  16     32 GT/s  detect  16\n"),
     (("vcs", "0"),
-     [SWITCH, cci(0, "01 000000 01 01 07 03 02 07 ff 00 03 02 04 00 "
-                  "00 00 ff 00")],
-     [sent(0, 0x5100), sent(0, 0x5200, "00 ff 01 01")], 0,
-     "vcs  usp  vppb  bound-to  port  ld\n"
-     "1    7    0     port      7     -\n"
-     "1    7    1     ld        2     4\n"
-     "1    7    2     unbound   -     -\n"),
+     [SWITCH, cci(0, "01 000000 01 01 07 04 02 07 ff 00 03 02 04 00 "
+                  "00 00 ff 00 04 00 ff 00"), cci(0, "0201 00*22")],
+     [sent(0, 0x5100), sent(0, 0x5200, "00 ff 01 01"),
+      sent(0, 0x5705, "01 03")], 0,
+     "vcs  usp  vppb  bound-to  port  ld  pid\n"
+     "1    7    0     port      7     -   -\n"
+     "1    7    1     ld        2     4   -\n"
+     "1    7    2     unbound   -     -   -\n"
+     "1    7    3     pid       -     -   258\n"),
+    (("bind-pid", "2", "1", "3", "0x102"),
+     [cci(1, background=True), cci(0, "c8 00 0657 0000 0000")],
+     [sent(2, 0x5706, "00 01 03 00 0201 00*22"), sent(2, 2)], 0, ""),
+    (("unbind-pid", "2", "1", "3"),
+     [cci(1, background=True), cci(0, "c8 00 0657 0400 0000")],
+     [sent(2, 0x5706, "01 01 03 00 00*24"), sent(2, 2)], 1,
+     "cxlfm: Configure PID Binding: Internal Error (04h)\n"),
+    (("targets", "3"),
+     [cci(0, "0400 0200 0700 00 00 ff 07 ff0f 0200 02 00 ff 02 0900"),
+      cci(0, "0400 0200 0200 02 01 ff 02 0a00 0300 01 00 05 03 0301")],
+     [sent(3, 0x5703, "0000 4000"), sent(3, 0x5703, "0200 4000")], 0,
+     "type    vcs  port  ld  pid\n"
+     "fabric  -    7     -   -\n"
+     "dsp     -    2     -   9\n"
+     "dsp     -    2     0   10\n"
+     "usp     5    3     -   259\n"),
+    (("targets", "3"), [cci(0, "0400 0000")], [sent(3, 0x5703, "0000 4000")],
+     1, "the answer says that there are 4, and has none from 0 on"),
     (("bind", "2", "1", "3", "7", "15"),
      [cci(1, background=True), cci(0, "01 00 0152 0000 0000"),
       cci(0, "c8 00 0152 0000 0000")],
@@ -150,6 +170,15 @@ CASES = (
      "control: 0x03\nmoderate-percentage: 10\nsevere-percentage: 20\n"
      "sample-interval: 8\nreq-cmp-basis: 4660\n"
      "completion-collection-interval: 64\n"),
+    (("status", "4"), [cci(0, "40")], [sent(4, 0x5405)], 0,
+     "backpressure: 64\n"),
+    (("set-qos", "4", "1", "10", "25", "8", "0x1234", "64"),
+     [cci(0, "01 0a 19 08 3412 40")], [sent(4, 0x5404, "01 0a 19 08 3412 40")],
+     0, ""),
+    (("allocate", "4", "3", "128"), [cci(0, "01 03 80")],
+     [sent(4, 0x5407, "01 03 80")], 0, ""),
+    (("limit", "4", "15", "255"), [cci(2)], [sent(4, 0x5409, "01 0f ff")], 1,
+     "cxlfm: Set QoS BW Limit: Invalid Input (02h)\n"),
     (("--json", "pbr", "1"),
      [cci(0, "0500 0900 5a*16 ff0f 00*16"), IDENTIFY,
       cci(0, "03 00*7 01 02 00 05")],
@@ -165,6 +194,54 @@ CASES = (
      [cci(0, "00 00 0100 0400 05 06 07 00*5 0a1a 0000")],
      [sent(1, 0x570a, "00 00 0100 0400")], 0,
      [{"entry": 4, "ports": "5 6 7", "primary": 1, "mode": 2, "mix": 3}]),
+    (("regions", "1", "3"),
+     [cci(0, "0300 02 02 0000000001000000 08 00*7 0000008000000000 "
+          "0000200000000000 08 00*7 0000008001000000 04 00*7 "
+          "0000004000000000 0000001000000000 00*8 80000000 7f000000 "
+          "80000000 7f000000")], [sent(1, 0x5601, "0300 ff 00")], 0,
+     "region  dpa          size        block      shareable\n"
+     "0       0x100000000  2147483648  2097152    yes\n"
+     "1       0x180000000  1073741824  268435456  no\n"),
+    # Of three, one comes with the second answer.
+    (("--json", "extents", "1", "2"),
+     [cci(0, "0200 0000 00000000 02000000 03000000 05000000 00*4 "
+          "0000200000000000 0000400000000000 ab*16 0100 00*6 "
+          "0000800000000000 0000200000000000 00*16 0000 00*6"),
+      cci(0, "0200 0000 02000000 01000000 03000000 05000000 00*4 "
+          "0000000100000000 0000200000000000 01 00*15 0200 00*6")],
+     [sent(1, 0x5603, "0200 0000 ffffffff 00000000"),
+      sent(1, 0x5603, "0200 0000 ffffffff 02000000")], 0,
+     [{"dpa": "0x200000", "size": 4194304, "tag": "ab" * 16, "sequence": 1},
+      {"dpa": "0x800000", "size": 2097152, "tag": "00" * 16, "sequence": 0},
+      {"dpa": "0x1000000", "size": 2097152, "tag": "01" + "00" * 15,
+       "sequence": 2}]),
+    # Who says that there are more, and has none, is not asked for ever.
+    (("--json", "extents", "1", "2"),
+     [cci(0, "0200 0000 00000000 00000000 03000000 05000000 00*4")],
+     [sent(1, 0x5603, "0200 0000 ffffffff 00000000")], 0, []),
+    (("tags", "1"),
+     [cci(0, "05000000 02000000 01000000 03 000000 "
+          "ab*16 01 000000 03 80 00*30 00*32"),
+      cci(0, "05000000 02000000 01000000 03 000000 "
+          "cd*16 00 000000 00*32 00*31 80")],
+     [sent(1, 0x5608, "00000000 ffffffff"),
+      sent(1, 0x5608, "01000000 ffffffff")], 0,
+     "tag                               reference  hosts   pending\n"
+     f"{'ab' * 16}  yes        0 1 15  -\n"
+     f"{'cd' * 16}  no         -       255\n"),
+    (("add", "1", "2", "0x400000", "a1b2"), [cci(0)],
+     [sent(1, 0x5604, "0200 00 00 0000400000000000 a1b2 00*14 00*4")], 0,
+     ""),
+    (("add", "1", "2", "2097152"), [cci(0x1d)],
+     [sent(1, 0x5604, "0200 00 00 0000200000000000 00*16 00*4")], 1,
+     "cxlfm: Initiate Dynamic Capacity Add: Resources Exhausted (1Dh)\n"),
+    (("share", "1", "15", "00" * 15 + "01"), [cci(0)],
+     [sent(1, 0x5604, "0f00 03 00 00*8 00*15 01 00*4")], 0, ""),
+    (("release", "1", "2", "a1"), [cci(0)],
+     [sent(1, 0x5605, "0200 00 00 00*8 a1 00*15 00*4")], 0, ""),
+    (("release", "1", "2", "a1", "force"), [cci(2)],
+     [sent(1, 0x5605, "0200 10 00 00*8 a1 00*15 00*4")], 1,
+     "cxlfm: Initiate Dynamic Capacity Release: Invalid Input (02h)\n"),
     (("raw", "0", "0x490d", "0100 0700 01000080"), [cci(2)],
      [sent(0, 0x490d, "01 00 07 00 01 00 00 80")], 0,
      "return-code: 2\nmeaning: Invalid Input\npayload: \n"),
@@ -208,7 +285,16 @@ BAD_WITH_OWNER = (
     (("raw", "0", "1", "012"), "PAYLOAD: accepts bytes of two hexadecimal"),
     (("bind", "0", "64", "0", "0"), "VCS 64: accepts 0 to 63"),
     (("bind", "0", "0", "0", "0", "16"), "LD 16: accepts 0 to 15"),
+    (("bind-pid", "0", "0", "0", "4095"), "PID 4095: accepts 0 to 4094"),
     (("unbind", "0", "0", "0", "hot"), "WAY hot: accepts wait, managed and"),
+    (("limit", "0", "16", "0"), "LD 16: accepts 0 to 15"),
+    (("allocate", "0", "0", "256"), "FRACTION 256: accepts 0 to 255"),
+    (("set-qos", "0", "1", "101", "0", "0", "0", "0"), "MODERATE 101: accepts"),
+    (("extents", "0", "16"), "HOST 16: accepts 0 to 15"),
+    (("add", "0", "0", "2M"), "SIZE 2M: accepts 0 to"),
+    (("share", "0", "0", "12x4"), "TAG: accepts bytes of two hexadecimal"),
+    (("share", "0", "0", "00" * 17), "accepts at most 16 bytes"),
+    (("release", "0", "0", "00", "now"), "WAY now: accepts force"),
     (("drt", "0", "0", "4096"), "FIRST 4096: accepts 0 to 4095"),
 )
 
@@ -374,13 +460,13 @@ def _documents(tool):
     """The manual, --help and the completion know the same words."""
     wrong = []
     status, said = _call(tool, "--help")
-    words = set(re.findall(r"^  ([a-z]+|--[a-z]+) ", said, re.MULTILINE))
-    if status or len(words) != 19:
+    words = set(re.findall(r"^  ([a-z-]+) ", said, re.MULTILINE))
+    if status or len(words) != 32:
         wrong.append(f"--help: status {status}, {sorted(words)}")
     with open(os.path.join(qemu.TOP, "docs", "man", "cxlfm.1")) as text:
         page = text.read()
     listed = {name.replace("Fl Fl ", "--") for name in
-              re.findall(r"^\.It (?:Cm )?(Fl Fl [a-z]+|[a-z]+)", page,
+              re.findall(r"^\.It (?:Cm )?(Fl Fl [a-z]+|[a-z-]+)", page,
                          re.MULTILINE)}
     if listed != words:
         wrong.append(f"cxlfm.1 and --help differ in {listed ^ words}")
@@ -418,11 +504,11 @@ def check():
     return wrong
 
 
-def _started(place):
-    """An owner of a pooled device, and where it speaks QMP."""
+def _started(place, source):
+    """An owner of a topology, and where it speaks QMP."""
     debian.install(["device-tree-compiler"])
     blob, path = os.path.join(place, "t.dtb"), os.path.join(place, "q")
-    topology.compiled(os.path.join(topology.FOLDER, "pooled.dts"), blob)
+    topology.compiled(os.path.join(topology.FOLDER, source), blob)
     with open(os.path.join(place, "log"), "w") as log:
         owner = subprocess.Popen(
             [build.emulator(), "-machine", "none", "-nodefaults", "-display",
@@ -462,42 +548,82 @@ REAL = (
                              ("ld", 0, 2 * vcs + vppb - 1) if vppb <= 2 else
                              ("unbound", None, None)))
       for vcs in range(4) for vppb in range(16)]),
+    # LDs' PIDs follow those of hosts, device and leaf.
+    ("targets 0", lambda rows: _columns("type port ld pid")(rows[:4]),
+     [("dsp", 0, None, 4), ("dsp", 0, 0, 6), ("dsp", 0, 1, 7),
+      ("dsp", 0, 2, 8)]),
+    ("bind-pid 0 0 3 14", None, None),
+    ("vcs 0", lambda rows: rows[3]["pid"], 14),
+    ("unbind-pid 0 0 3", None, None),
+    ("bind-pid 0 0 3 14", None, None),
+    ("unbind 0 0 3 surprise", None, None),
     ("bind 0 0 3 0 8", None, None),
     ("raw 0 0x5200 03010100", lambda one: one["payload"],
      "0100000000010210" "03000800"),
     ("unbind 0 0 3", None, None),
     ("lds 1", _columns("ld memory"), [(ld, 256 << 20) for ld in range(16)]),
-    ("qos 1", lambda one: one["severe-percentage"], 0),
+    ("qos 1", lambda one: one["severe-percentage"], 25),
+    ("set-qos 1 1 20 40 2 0 0", None, None),
+    ("qos 1", lambda one: (one["moderate-percentage"],
+                           one["severe-percentage"], one["sample-interval"]),
+     (20, 40, 2)),
+    ("status 1", lambda one: one["backpressure"], 0),
+    ("allocate 1 3 128", None, None),
+    ("limit 1 3 200", None, None),
+    ("lds 1", lambda rows: (rows[3]["bandwidth"], rows[3]["limit"]),
+     (128, 200)),
     ("pbr 0", lambda one: (one["pid"], one["primary"], one["drts"]),
      (5, None, 1)),
     ("drt 0 0 2 4", _columns("entry type target"),
      [(2, "port", 4), (3, "port", 5), (4, "port", 0), (5, "invalid", 0)]),
-    ("raw 1 0x5400", lambda one: one["payload"], "0000000001000000100000"),
+    ("raw 1 0x5400", lambda one: one["payload"], "0000000001000000100001"),
 )
 REFUSED = (
     ("drt 0 1 0", "Get DRT: Invalid Input"),
     ("lds 0", "Get LD Allocations: Unsupported"),
     ("unbind 0 0 3", "Unbind vPPB: Invalid Input"),
+    ("unbind-pid 0 0 1", "Configure PID Binding: Invalid Input"),
+    ("bind-pid 0 0 3 4", "Configure PID Binding: Internal Error"),
     ("bind 0 0 1 0 8", "Bind vPPB: Invalid Input"),
     ("bind 0 0 3 0 0", "Bind vPPB: Invalid Input"),
+    ("allocate 1 4 129", "Set QoS Allocated BW: Invalid Input"),
+    ("set-qos 1 2 20 40 2 0 0", "Set QoS Control: Invalid Input"),
+    ("status 0", "Get QoS Status: Unsupported"),
     ("identify 2", "'component' must be 0 to 1"),
     ("--id g identify 0", "no fabric g"),
 )
 
 
-def with_owner():
+# The same of an owner of dynamic capacity; its hosts are not there.
+DYNAMIC = (
+    ("regions 1", _columns("region dpa size block shareable"),
+     [(0, "0x20000000", 512 << 20, 2 << 20, True)]),
+    ("add 1 1 4194304 ab", None, None),
+    ("extents 1 1", None, []),
+    ("tags 1", None, []),
+)
+DYNAMIC_REFUSED = (
+    ("add 1 2 2097152", "Initiate Dynamic Capacity Add: Invalid Input"),
+    ("add 1 0 2097153", "Initiate Dynamic Capacity Add: Invalid Input"),
+    ("share 1 0 ab", "Initiate Dynamic Capacity Add: Invalid Input"),
+    ("release 1 0 ab", "Initiate Dynamic Capacity Release: Invalid Input"),
+    ("regions 0", "Unsupported"),
+)
+
+
+def with_owner(source="pooled.dts", real=REAL, refused=REFUSED):
     """The tool and the emulator understand each other."""
     wrong = []
     with tempfile.TemporaryDirectory(prefix="cxlfm-") as place:
         tool = _compile(place)
-        owner, path = _started(place)
+        owner, path = _started(place, source)
         try:
-            for command, look, want in REAL:
+            for command, look, want in real:
                 status, said = _call(tool, "--socket", path, "--json",
                                      *command.split())
                 if status or (look and look(json.loads(said)) != want):
                     wrong.append(f"{command}: status {status}, {said}")
-            for command, says in REFUSED:
+            for command, says in refused:
                 status, said = _call(tool, "--socket", path,
                                      *command.split())
                 if status != 1 or says not in said:
@@ -512,4 +638,6 @@ def with_owner():
 TESTS = (
     ("cxlfm", check),
     ("cxlfm and an owner", with_owner),
+    ("cxlfm and dynamic capacity",
+     lambda: with_owner("dynamic.dts", DYNAMIC, DYNAMIC_REFUSED)),
 )

@@ -5,14 +5,20 @@ Targets in tests/fuzz are programs of their own with the core.  Those in
 tests/fuzz/qemu are targets of QEMU's fuzzer, which is an emulator: what is
 there, and QEMU's generic device fuzzer with each of our configurations.
 
-A target is at its plateau when libFuzzer has found no new edge (cov) for a
-given number of executions; what a process does to load what was found before
-it is none. Features (ft) are edges with how often they were
+A target is at its plateau when libFuzzer has found no new edge for a given
+number of executions; what a process does to load what was found before it is
+none.  An edge is new when no process before has found it with the same
+program: in an emulator some hang on how its threads meet, so that an input
+does not always take them.  There, too, those count alone that are in the code
+that reads what a guest writes: what the agent's thread does hangs on time, and
+has checks of its own.  Features (ft) are edges with how often they were
 taken, in powers of two; they are told apart, since they grow for very long.
 ASan and UBSan are on in all of them, and end a target at the first fault.
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -39,19 +45,22 @@ class Kind:
     length: int
     timeout: int                # seconds for one input
     short_runs: int             # in the regression suite
-    round: int                  # executions of one process
     options: tuple = ()
+    about: str = ""             # sources in which new edges count
 
 
-CORE = Kind(128, 10, 100000, 10 ** 9)
+CORE = Kind(128, 10, 100000)
 # Its patience with the device is a minute.  The emulator has so many features
-# that libFuzzer would be busy with their frequencies.  A device is slower the
-# more of its memory was ever used.
-MODEL = Kind(256, 120, 20000, 100000, ("-entropic=0", "-rss_limit_mb=4096",
-                              "-report_slow_units=600"))
+# that libFuzzer would be busy with their frequencies.
+MODEL = Kind(256, 120, 20000, ("-entropic=0", "-rss_limit_mb=4096",
+                               "-reload=0", "-report_slow_units=600"),
+             r"hw/dpu-eca/(dpu-eca|eca-(commands|dma|events|manager|"
+             r"messages|modes|queue|range|ring))\.[ch]")
 # Each input costs a reset of the machine.
-DEVICE = Kind(512, 120, 500, 10 ** 9, MODEL.options)
+DEVICE = Kind(512, 120, 500, MODEL.options)
 STATUS = re.compile(r"#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+)")
+TABLE = re.compile(r"INFO: Loaded 1 PC tables .*\[0x([0-9a-f]+),")
+NEW_EDGE = re.compile(r"\s*NEW_PC: 0x([0-9a-f]+) in (.*)")
 
 
 @dataclass
@@ -59,7 +68,8 @@ class Result:
     """What came of a target."""
     target: str
     executions: int = 0
-    last_edge: int = 0          # the execution that found a new edge
+    last_edge: int = 0          # the execution that found one that counts
+    elsewhere: int = 0          # new edges that do not count
     last_feature: int = 0       # or a new feature
     edges: int = 0
     features: int = 0
@@ -129,6 +139,35 @@ def prepare_core(names):
                step, env=build.environment())
 
 
+class Edges:
+    """Those that were ever found with a program, in a file."""
+
+    def __init__(self, target):
+        self.path = os.path.join(PLACE, "edges", target)
+        self.table = 0          # where the process has its table of edges
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        with open(command(target)[0], "rb") as program:
+            self.program = hashlib.sha256(program.read()).hexdigest()
+        self.known = set()
+        if os.path.exists(self.path):
+            with open(self.path) as text:
+                program, *known = text.read().split()
+            if program == self.program:
+                self.known = set(map(int, known))
+
+    def find(self, address):
+        """Whether that edge of the process is new."""
+        edge = address - self.table
+        new = edge not in self.known
+        self.known.add(edge)
+        return new
+
+    def save(self):
+        with open(self.path, "w") as out:
+            out.write("\n".join([self.program,
+                                 *map(str, sorted(self.known))]) + "\n")
+
+
 class Fuzzer:
     """One target: rounds of libFuzzer, each on what the last has found."""
 
@@ -145,6 +184,8 @@ class Fuzzer:
         self.before = 0         # executions of earlier rounds
         self.loaded = None      # those of this one that were no new inputs
         self.ended = False
+        self.edges = Edges(target)
+        self.new_edge = False   # since the last line of the status
         self.findings = os.path.join(PLACE, "findings")
         self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
         for folder in filter(None, (self.findings, self.corpus)):
@@ -157,8 +198,18 @@ class Fuzzer:
 
     def _see(self, line):
         """A line of libFuzzer's output."""
+        edge = NEW_EDGE.match(line)
+        if edge:
+            if self.edges.find(int(edge.group(1), 16)):
+                counts = re.search(self.kind.about, edge.group(2))
+                self.new_edge |= bool(counts)
+                self.result.elsewhere += not counts
+            return
         found = STATUS.match(line)
         if not found:
+            table = TABLE.match(line)
+            if table:
+                self.edges.table = int(table.group(1), 16)
             self.result.output = self.result.output[-59:] + [line.rstrip()]
             artifact = re.search(r"Test unit written to (\S+)", line)
             if artifact:
@@ -170,8 +221,9 @@ class Fuzzer:
             self.loaded = int(number)
         at = self._count(int(number))
         result.executions = max(result.executions, at)
-        if int(edges) > result.edges:
-            result.edges = int(edges)
+        result.edges = max(result.edges, int(edges))
+        if self.new_edge:
+            self.new_edge = False
             result.last_edge = at
         if int(features) > result.features:
             result.features = int(features)
@@ -187,7 +239,7 @@ class Fuzzer:
         argv = [*command(self.result.target), *self.kind.options,
                 f"-runs={runs}", f"-max_len={self.kind.length}",
                 f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
-                "-print_final_stats=1",
+                "-print_final_stats=1", "-print_pcs=1",
                 f"-artifact_prefix={self.findings}/{self.result.target}-"]
         if seconds:
             argv += [f"-max_total_time={max(1, round(seconds))}"]
@@ -210,6 +262,8 @@ class Fuzzer:
             status = self.proc.wait()
         finally:
             self.stop()
+            if self.corpus:
+                self.edges.save()
         if not self.ended and not self.result.finding:
             if status:
                 self.result.finding = f"it ended with status {status}"
@@ -240,7 +294,7 @@ class Fuzzer:
                 break
             need = self.past - result.past() if result.executions else \
                 self.past
-            if left < 1 or not self._round(min(need, self.kind.round), left):
+            if left < 1 or not self._round(need, left):
                 break
             self.seed += 1
         result.seconds = time.monotonic() - start
@@ -263,10 +317,10 @@ def _verdict(result):
 def table(results):
     """The results as columns."""
     return ui.table([
-        ["target", "cov", "last new at", "past it", "ft", "last new at",
-         "exec/s", "seconds", ""],
+        ["target", "cov", "last new at", "past it", "elsewhere", "ft",
+         "last new at", "exec/s", "seconds", ""],
         *([r.target, r.edges, f"{r.last_edge:,}", f"{r.past():,}",
-           r.features, f"{r.last_feature:,}", f"{r.rate():,}",
+           r.elsewhere, r.features, f"{r.last_feature:,}", f"{r.rate():,}",
            f"{r.seconds:.0f}", _verdict(r)] for r in results)])
 
 
@@ -280,7 +334,9 @@ def _together(fuzzers, jobs):
                     futures.wait(work, 2)
                     step.tick("; ".join(
                         f"{one.result.target} {one.result.executions:,} "
-                        f"cov {one.result.edges} ft {one.result.features}"
+                        f"cov {one.result.edges} "
+                        f"(new at {one.result.last_edge:,}) "
+                        f"ft {one.result.features}"
                         for one, job in zip(fuzzers, work)
                         if one.result.executions and not job.done()))
                 return [job.result() for job in work]
@@ -346,6 +402,8 @@ def main():
         for name in names:
             shutil.rmtree(os.path.join(PLACE, "corpus", name),
                           ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(PLACE, "edges", name))
     results = _together([Fuzzer(name, args.past, args.time, args.seed)
                          for name in names], args.jobs)
     print(table(results))

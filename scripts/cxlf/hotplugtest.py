@@ -29,11 +29,7 @@ rm /dev/cxlf/hot /dev/cxlf/bulk
 
 def memdevs(bench, host):
     """What `cxl list -M` shows."""
-    status, out, err = bench.one.run_all({host: LIST}, 30)[host]
-    if status:
-        raise ui.UserError(f"host {host}: cxl list: status {status}: "
-                           + err.decode(errors="replace").strip())
-    return json.loads(out or b"[]")
+    return json.loads(regiontest.output(bench, host, LIST) or "[]")
 
 
 def _await(bench, host, step, present):

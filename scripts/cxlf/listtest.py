@@ -9,19 +9,39 @@ cxlfm, by the switch's mailbox, what the fabric's owner says of that switch.
 import json
 import os
 
-from . import qmp, topology, ui
+from . import qmp, regiontest, topology
 
 LIST = ["cxl", "list", "-vvv"]
 MANAGED = "host-managers=on"
+LABELS = [1, 511, 4088]                 # bytes; and some sizes between them
+SIZES = 5
+
+# What a memory device must do for the tools of a stock kernel.  $1: it; then
+# sizes of labels that are written, and read back.
+ACCEPT = r"""
+set -e
+mem=$1
+shift
+for kind in root decoder port; do
+    ls -d /sys/bus/cxl/devices/$kind* >/dev/null
+done
+cxl read-labels "$mem" -o /dev/null
+for size; do
+    dd if=/dev/urandom of=/run/label bs="$size" count=1 2>/dev/null
+    cxl write-labels -i /run/label -s "$size" "$mem"
+    cxl read-labels -o /run/label.back -s "$size" "$mem"
+    cmp /run/label /run/label.back
+done
+cxl zero-labels "$mem"
+cxl read-labels -o /run/label.back -s "$size" "$mem"
+head -c "$size" /dev/zero | cmp - /run/label.back
+rm /run/label /run/label.back
+"""
 
 
 def _asked(bench, host, argv):
     """A command's output as JSON."""
-    status, out, err = bench.one.run_all({host: argv}, 60)[host]
-    if status:
-        raise ui.UserError(f"host {host}: {' '.join(argv)}: status {status}: "
-                           + (err or out).decode(errors="replace").strip())
-    return json.loads(out)
+    return json.loads(regiontest.output(bench, host, argv))
 
 
 def _all(shown, kind):
@@ -110,6 +130,22 @@ def run(bench):
                 wrong.append(f"host {host}: {shown}, not {serials}")
 
 
+def accept(bench):
+    """Basic acceptance of each memory device by `cxl`."""
+    for host in bench.hosts:
+        for each in _asked(bench, host, ["cxl", "list", "-M"]):
+            with bench.test(f"{each['memdev']} of host {host} keeps labels"):
+                regiontest.script(
+                    bench, host, ACCEPT, each["memdev"], *LABELS,
+                    *(bench.rng.randrange(2, 4088) for _ in range(SIZES)))
+
+
+def direct(bench):
+    """What a guest without a switch lists, and its device's acceptance."""
+    run(bench)
+    accept(bench)
+
+
 def managed(bench):
     """The same, and guests that may manage."""
     run(bench)
@@ -127,6 +163,7 @@ def managed(bench):
                                 "lds", f"p{at}"])
         if [each["ld"] for each in lds] != list(range(len(lds))) or not lds:
             wrong.append(f"LDs {lds}")
+    accept(bench)
 
 
 def _file(name):
@@ -134,7 +171,7 @@ def _file(name):
 
 
 CLUSTERS = (
-    ("direct", run, {"topology": _file("direct.dts"), "hosts": 1}),
+    ("direct", direct, {"topology": _file("direct.dts"), "hosts": 1}),
     ("leaf-spine", run, {"topology": _file("leaf-spine.dts"), "hosts": 4}),
     ("pooled", managed, {"topology": _file("pooled.dts"), "hosts": 4,
                          "fabric_options": MANAGED}),

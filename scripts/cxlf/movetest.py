@@ -4,7 +4,8 @@
 Each guest has an LD of its own that it writes and checks all the time.  One
 more LD goes from guest to guest: the Fabric Manager unbinds it from one and
 binds it to the other, the kernels' drivers of slots and of CXL see it go and
-come, and who gets it must find zeros, whatever the other wrote.
+come, and who gets it must find zeros, whatever the other wrote.  Host 0 is at
+the device's leaf, host 1 is not: it has LDs by their PIDs.
 """
 
 import contextlib
@@ -112,14 +113,20 @@ class Move:
         return [f"host {host}: no line of its log has '{word}'"
                 for word in words if not any(word in line for line in new)]
 
-    def _finish(self, answer, what):
+    def _switch(self, fabric, host):
+        """That of a host, whose PID is its number."""
+        return next(each for each in fabric["components"]
+                    if any(port["state"] == "usp" and port["pid"] == host
+                           for port in each.get("ports", ())))
+
+    def _finish(self, answer, host, what):
         if not answer["background"]:
             raise ui.UserError(f"{what}: return code "
                                f"{answer['return-code']:#x}")
         limit = time.monotonic() + PATIENCE
         while True:
             fabric, = qmp.call(self.owner, "x-query-cxl-fabric-fm")
-            state = fabric["components"][0]["background"]
+            state = self._switch(fabric, host)["background"]
             if not state["running"]:
                 if state["result"]:
                     raise ui.UserError(f"{what} ended in "
@@ -131,12 +138,12 @@ class Move:
 
     def bind(self, host, number, slot=SLOT):
         self._finish(qmp.call(self.owner, "x-cxl-fabric-bind", host=host,
-                              vppb=slot, gfam=0, ld=number),
+                              vppb=slot, gfam=0, ld=number), host,
                      f"binding LD {number} to host {host}")
 
     def unbind(self, host, how="managed", slot=SLOT):
         self._finish(qmp.call(self.owner, "x-cxl-fabric-unbind", host=host,
-                              vppb=slot, how=how),
+                              vppb=slot, how=how), host,
                      f"{how} unbinding from host {host}")
 
     def region(self, host, slot=SLOT):

@@ -50,15 +50,19 @@ check-regions --hot "$1" --bulk "$2"
 """
 
 
-def script(bench, host, text, *argv):
-    """Run a shell script in a guest; its output, or UserError."""
-    outcome = bench.one.run_all(
-        {host: ["sh", "-c", text, "sh", *map(str, argv)]}, 60)[host]
+def output(bench, host, argv):
+    """Run a command in a guest; its output, or UserError."""
+    outcome = bench.one.run_all({host: argv}, 60)[host]
     if outcome[0]:
         raise ui.UserError(
             f"host {host}: status {outcome[0]}: "
             + (outcome[1] + outcome[2]).decode(errors="replace").strip())
     return outcome[1].decode(errors="replace")
+
+
+def script(bench, host, text, *argv):
+    """Run a shell script in a guest; its output, or UserError."""
+    return output(bench, host, ["sh", "-c", text, "sh", *map(str, argv)])
 
 
 def pattern(bench, host, *options, devices=DEVICES):

@@ -466,16 +466,26 @@ def fuzz_targets():
             os.chmod(path, 0o755)
             with mock.patch.object(fuzz, "PLACE", top), \
                     mock.patch.object(fuzz, "command", lambda _: [path]):
-                return fuzz.Fuzzer("eca-rings", 0, 0, 1,
-                                   corpus=False).run_short()
+                return fuzz.Fuzzer("eca-rings", 0, 0, 1).run_short()
 
         # The first three are inputs that were there.
-        good = run("echo '#3\tINITED cov: 4 ft: 8 corp: 1/1b' >&2\n"
-                   "echo '#7\tNEW    cov: 5 ft: 9 corp: 1/1b' >&2\n"
-                   "echo 'stat::number_of_executed_units: 20' >&2\n")
-        if (good.finding, good.executions, good.last_edge, good.edges,
-                good.features) != ("", 17, 4, 5, 9):
-            wrong.append(f"what a target prints is read as {good}")
+        said = ("INFO: Loaded 1 PC tables (9 PCs): 9 [0x1000,0x1090),",
+                "#3\tINITED cov: 4 ft: 8 corp: 1/1b",
+                "\tNEW_PC: 0x1010 in work /x/hw/dpu-eca/eca-queue.c:1:2",
+                "#7\tNEW    cov: 5 ft: 9 corp: 1/1b",
+                "\tNEW_PC: 0x1020 in snoop /x/hw/dpu-eca/eca-snoops.c",
+                "#9\tNEW    cov: 6 ft: 9 corp: 1/1b",
+                "stat::number_of_executed_units: 20")
+        script = "cat >&2 <<END\n" + "\n".join(said) + "\nEND\n"
+        for last, elsewhere, case in ((4, 1, "new"), (0, 0, "known")):
+            good = run(script)
+            if (good.finding, good.executions, good.last_edge,
+                    good.elsewhere, good.edges, good.features) != (
+                        "", 17, last, elsewhere, 6, 9):
+                wrong.append(f"{case} edges are read as {good}")
+        good = run(script + "# another program\n")
+        if good.last_edge != 4:
+            wrong.append("another program's edges are taken for known")
         for script, says in (
                 ("exit 0", "without any execution"),
                 ("exit 77", "status 77"),

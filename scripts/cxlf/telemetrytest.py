@@ -206,6 +206,10 @@ def live(bench):
             wrong.append(f"no line is in use: {found['leaves']}")
         if not any(link["rates"]["accesses"] for link in found["links"]):
             wrong.append(f"no link is used: {found['links']}")
+        asked = {user["host"] for device in found["devices"]
+                 for user in device["users"]}
+        if asked != set(bench.hosts):
+            wrong.append(f"devices are asked by hosts {sorted(asked)}")
         used = {host for unit in found["hot-lines"]
                 for host in unit["hosts"]}
         if used != {str(host) for host in bench.hosts}:

@@ -46,6 +46,10 @@ WIRE_RATES = {
     "bytes": ("req", "rwd", "ndr", "drs", "bisnp", "birsp"),
     "busy-ns": ("busy-ns",),
 }
+# Of what a host, or an LD of it, asks a device: docs/qos.md.
+DEV_LOADS = ("light", "optimal", "moderate", "severe")
+QOS_RATES = {"bytes": ("bytes",), "responses": DEV_LOADS,
+             **{name: (name,) for name in DEV_LOADS}}
 # {key: column by which hosts and links are sorted}; the number comes first.
 KEYS = {"n": "number", "h": "hits", "m": "misses", "s": "snoops",
         "f": "faults", "r": "revoked"}
@@ -62,6 +66,7 @@ class Sample:
         self.fabric = None
         self.leaves = None          # None: the emulator cannot tell
         self.wires = None           # links between components; the same
+        self.devices = None         # QoS; the same
         self.hot = {}               # {host: what it says}, of those that do
         self.errors = []
 
@@ -116,6 +121,7 @@ class Watcher:
         sample.fabric = found[0]
         sample.leaves = self._ask("owner", "x-query-cxl-fabric-leaves")
         sample.wires = self._ask("owner", "x-query-cxl-fabric-links")
+        sample.devices = self._ask("owner", "x-query-cxl-fabric-qos")
         for host in range(self.state["hosts"]):
             if self.one.alive(f"host{host}"):
                 self._ask_host(sample, host)
@@ -159,6 +165,32 @@ def _wires(before, after, seconds):
                        for then, now in zip(old.get(wire["link"], ({}, {})),
                                             wire["counters"])]}
             for wire in after.wires or ()]
+
+
+def _users(sample):
+    return {(device["gfam"], user["host"], user.get("ld")): user
+            for device in sample.devices or () for user in device["users"]}
+
+
+def _qos(before, after, seconds):
+    """Each device with its users; `time` is of a response, modelled, in ns."""
+    old = _users(before)
+    found = []
+    for device in after.devices or ():
+        users = []
+        for user in device["users"]:
+            key = (device["gfam"], user["host"], user.get("ld"))
+            gains = rates(QOS_RATES, old.get(key, {}), user, seconds)
+            spent = rates({"ns": ("time-ns",)}, old.get(key, {}), user,
+                          seconds)["ns"]
+            users.append({"host": user["host"], "ld": user.get("ld"),
+                          "rates": gains, "time":
+                          spent / gains["responses"] if gains["responses"]
+                          else None})
+        found.append({"gfam": device["gfam"], "demand": device["demand"],
+                      "backpressure": device["backpressure"],
+                      "users": users})
+    return found
 
 
 def _hot(sample, sizes):
@@ -215,6 +247,7 @@ def describe(name, state, before, after):
             "bulk-mode": after.fabric["bulk-mode"], "hosts": hosts,
             "leaves": leaves, "links": links,
             "fabric-links": _wires(before, after, seconds),
+            "devices": _qos(before, after, seconds),
             "hot-lines": lines, "hot-pages": whole, "errors": after.errors,
             "has": {"leaves": after.leaves is not None,
                     "hot": bool(after.hot)}}
@@ -259,6 +292,19 @@ def _wire_rows(wires):
     return rows
 
 
+def _qos_rows(devices):
+    rows = [["device", "demand", "waits", "host", "ld", "time", *QOS_RATES]]
+    for device in devices:
+        for user in device["users"]:
+            rows.append([f"gfam{device['gfam']}", f"{device['demand']}%",
+                         f"{device['backpressure']}%", user["host"],
+                         "-" if user["ld"] is None else user["ld"],
+                         "-" if user["time"] is None else
+                         f"{user['time']:.0f}ns",
+                         *_rate_cells(user, QOS_RATES)])
+    return rows
+
+
 def _hot_rows(title, units):
     rows = [[title, "region", "events/s", "hosts"]]
     for unit in units:
@@ -298,6 +344,8 @@ def screen(found, sort="number"):
         text += ["", *ui.table(rows).split("\n")]
     if found["fabric-links"]:
         text += ["", *ui.table(_wire_rows(found["fabric-links"])).split("\n")]
+    if any(device["users"] for device in found["devices"]):
+        text += ["", *ui.table(_qos_rows(found["devices"])).split("\n")]
     for title, units in (("line", found["hot-lines"]),
                          ("page", found["hot-pages"])):
         if units:

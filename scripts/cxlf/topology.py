@@ -65,7 +65,7 @@ def read(source, *options, program=None):
 
 @dataclass
 class Gfam:
-    """A GFAM device: bytes of its memory, and its logical devices."""
+    """A GFAM device: bytes of its static memory, its logical devices."""
     hot: int
     bulk: int
     lds: int = 0
@@ -103,9 +103,11 @@ def layout(source):
     text = read(source)
     hosts, leaves = re.match(r"(\d+) hosts, \d+ GFAM devices, (\d+) leaves",
                              text).groups()
-    gfams = [Gfam(int(float(hot) * (1 << 30)), int(float(bulk) * (1 << 30)),
-                  int(lds or 0)) for hot, bulk, lds in re.findall(
+    gfams = [Gfam(int(float(hot) * (1 << 30)),
+                  int((float(bulk) - float(dynamic or 0)) * (1 << 30)),
+                  int(lds or 0)) for hot, bulk, dynamic, lds in re.findall(
                       r"^gfam@\w+: HOT ([\d.]+) GiB, BULK ([\d.]+) GiB"
+                      r"(?:, ([\d.]+) GiB of it dynamic)?"
                       r"(?:, (\d+) logical)?", text, re.M)]
     return Layout(int(hosts), int(leaves), gfams,
                   max(_bound(source).values(), default=0))

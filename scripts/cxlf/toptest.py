@@ -36,6 +36,10 @@ def _samples():
         {"link": link, "ends": ["leaf@0", f"spine@{link}"], "ports": 2,
          "up": [0, 1], "counters": [dict(none), dict(none)]}
         for link in range(2)]
+    before.devices = [{
+        "gfam": 0, "demand": 0, "backpressure": 0, "users": [
+            {"host": 0, "ld": 3, "bytes": 96, "time-ns": 80, "busy-ns": 80,
+             "light": 1, "optimal": 0, "moderate": 0, "severe": 0}]}]
     after = copy.deepcopy(before)
     after.time = before.time + 2
     fabric = after.fabric
@@ -52,6 +56,10 @@ def _samples():
     after.wires[1]["up"] = [1]
     after.wires[1]["counters"][1].update(
         {"req": 1000, "drs": 3000, "busy-ns": 50000000})
+    after.devices[0].update({"demand": 281, "backpressure": 64})
+    after.devices[0]["users"][0].update(
+        {"bytes": 96 + 9600, "time-ns": 80 + 32000, "light": 41,
+         "severe": 60})
     after.hot = {0: {"host": 0, "microseconds": 2000000, "missed": 0,
                      "units": [{"gfam": 0, "dpa": 0x1040, "count": 100},
                                {"gfam": 0, "dpa": BULK, "count": 60}]},
@@ -81,6 +89,11 @@ def rates():
                 "link": 1, "ends": ["leaf@0", "spine@1"], "ports": 2,
                 "up": 1, "rates": [{"bytes": 0, "busy-ns": 0},
                                    {"bytes": 2000, "busy-ns": 25000000}]}),
+            ("a device", found["devices"][0], {
+                "gfam": 0, "demand": 281, "backpressure": 64, "users": [
+                    {"host": 0, "ld": 3, "time": 320.0, "rates": {
+                        "bytes": 4800, "responses": 50, "light": 20,
+                        "optimal": 0, "moderate": 0, "severe": 30}}]}),
             ("the hottest line", found["hot-lines"][0], {
                 "gfam": 0, "dpa": 0x1040, "region": "HOT", "rate": 60.0,
                 "hosts": {0: 50.0, 1: 10.0}}),
@@ -93,6 +106,7 @@ def rates():
     # An older emulator tells less; a host under a new number counts anew.
     before, after = _samples()
     before.leaves = after.leaves = before.wires = after.wires = None
+    before.devices = after.devices = None
     after.hot = {}
     after.fabric["hosts"][0]["counters"] = _counters(read_hit=1)
     found = top.describe("t", STATE, before, after)
@@ -103,6 +117,7 @@ def rates():
             ("refusals of shards", found["leaves"][1]["rates"]["refused"],
              3),
             ("no links", found["links"] + found["fabric-links"], []),
+            ("no devices", found["devices"], []),
             ("nothing hot", found["hot-lines"] + found["hot-pages"], [])):
         if have != want:
             wrong.append(f"{what}: {have}, not {want}")
@@ -119,6 +134,8 @@ def screens():
                   ("17/1024", "1/512", "1.0k"), ("host0-leaf1", "20"),
                   ("0", "leaf@0", "spine@0", "2/2", "0", "0.0%"),
                   ("1", "leaf@0", "spine@1", "1/2", "2.0k", "2.5%"),
+                  ("gfam0", "281%", "64%", "0", "3", "320ns", "4.8k", "50",
+                   "20", "0", "0", "30"),
                   ("gfam0:0x1040", "HOT", "60", "0:50", "1:10"),
                   ("gfam0:0x10000000", "BULK", "30")):
         if not any(all(word in line.split() for word in words)
@@ -183,6 +200,7 @@ def held_hosts():
     want = {("owner.qmp", "x-query-cxl-fabric"): top.ROUNDS_OUT + 2,
             ("owner.qmp", "x-query-cxl-fabric-leaves"): 1,
             ("owner.qmp", "x-query-cxl-fabric-links"): 1,
+            ("owner.qmp", "x-query-cxl-fabric-qos"): 1,
             ("host0.qmp", "x-query-cxl-fabric-hot"): 2,
             ("host1.qmp", "x-query-cxl-fabric-hot"): 2}
     if counts != want:

@@ -133,6 +133,31 @@ static void access_ways(uint64_t n)
     sink = sum;
 }
 
+/* A device of two users answers one: DevLoad, and the time of the request */
+static void device_answer(uint64_t n)
+{
+    struct cxlf_qos *q = cxlf_counts_qos(f.count, &f.g, f.lanes);
+    struct cxlf_qos_seen seen[2] = { 0 };
+    struct cxlf_qos_view v = { .shared = q, .lanes = 2, .seen = seen };
+    struct cxlf_qos_use *use = &q->use[0][0][0];
+    uint64_t left = 0, sum = 0, want = 28500;
+
+    q->asked[0] = 3;
+    for (uint64_t i = 0; i < n; i++) {
+        cxlf_link_add(&use->bytes, 96);
+        cxlf_link_add(&use->busy_ps, 80000);
+        cxlf_link_add(&use->want_ps, want);
+        left -= left < want ? left : want;
+        if (!left) {
+            cxlf_qos_look(&v);
+            left = cxlf_qos_window(&v);
+        }
+        cxlf_link_add(&use->time_ps, cxlf_qos_time(&v, 0, want));
+        sum += cxlf_qos_dev_load(&v, 0);
+    }
+    sink = sum;
+}
+
 /* A change of one entry, and the first lookup that sees it */
 static void table_change(uint64_t n)
 {
@@ -257,6 +282,7 @@ static const struct {
     { "lookup-and-charge", lookup_and_charge, 1 },
     { "access-check", access_check, 1 },
     { "access-ways", access_ways, 1 },
+    { "device-answer", device_answer, 1 },
     { "resolution", resolution, 10 },
     { "change-and-lookup", table_change, 10 },
     { "compute-all-tables", compute, 100000 },

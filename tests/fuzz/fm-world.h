@@ -43,13 +43,24 @@ struct world {
     uint8_t drt[2][4096][2];
     uint8_t rgt[2][4][12];
     bool down[2][CXLF_FM_PORTS];
-    unsigned binds, erases, adds;
+    /* The GAE of VCS 0: PIDs 0 to 7 that it may reach, and its FASTs. */
+    bool may[2][8];
+    struct world_fast {
+        uint64_t base, limit, bytes;    /* of a segment; 0: it is off */
+        struct {
+            bool valid, gim;
+            unsigned ways, grain, target;
+        } segment[CXLF_FM_SEGMENTS];
+        uint16_t idt[CXLF_FM_IDTS];
+    } fast[4];
+    unsigned binds, by_pid, erases, adds, hits;
     bool tables;            /* those of the GFD were perhaps written */
     /* The state before a command; what is refused must not change it. */
     struct cxlf_fm_component component[W_COMPONENTS];
     struct cxlf_fm_port port[8];
     struct cxlf_fm_vcs vcs[2];
     struct cxlf_fm_device mld;
+    struct cxlf_fm_gae gae;
 };
 
 static unsigned world_byte(struct world *w)
@@ -81,12 +92,13 @@ static void world_bind(void *opaque, const struct cxlf_fm_binding *b,
 
     p->what = W_BIND;
     p->binding = *b;
-    if (!b->by_pid) {
+    if (b->device != CXLF_FM_NO_DEVICE) {
         MUST(b->device == W_MLD || b->device == W_SLD);
         MUST(!w->shown[b->device][world_ld(b->ld)]);
         MUST(!w->dirty[b->device][world_ld(b->ld)]);
         w->shown[b->device][world_ld(b->ld)] = true;
         w->dirty[b->device][world_ld(b->ld)] = true;
+        w->by_pid += b->by_pid;
     }
     w->binds++;
 }
@@ -99,7 +111,8 @@ static void world_unbind(void *opaque, const struct cxlf_fm_binding *b,
 
     p->what = W_UNBIND;
     p->binding = *b;
-    MUST(b->by_pid || w->shown[b->device][world_ld(b->ld)]);
+    MUST(b->device == CXLF_FM_NO_DEVICE ||
+         w->shown[b->device][world_ld(b->ld)]);
 }
 
 static void world_blocks(uint64_t start, uint64_t length, unsigned *first,
@@ -169,16 +182,21 @@ static enum cxlf_cci world_port_control(void *opaque, unsigned component,
 
 static enum cxlf_cci world_config(void *opaque, struct cxlf_fm_config *r)
 {
-    MUST(opaque && r->reg < 4096 && r->reg % 4 == 0 && r->enables < 16);
-    r->data = r->reg;
-    return r->enables ? CXLF_CCI_SUCCESS : CXLF_CCI_INVALID_INPUT;
+    struct world *w = opaque;
+
+    MUST(r->reg < 4096 && r->reg % 4 == 0 && r->enables < 16);
+    MUST(r->ld == CXLF_FM_LD_NONE || !w->down[r->component][r->port]);
+    return cxlf_fm_config_read(w->fm, r);
 }
 
 static enum cxlf_cci world_access(void *opaque,
                                   const struct cxlf_fm_access *r,
                                   uint8_t *data)
 {
-    MUST(opaque && r->length && r->length <= 4096 && r->ld < 4);
+    struct world *w = opaque;
+
+    MUST(r->length && r->length <= 4096 && r->ld < 4);
+    MUST(!w->down[r->component][r->port]);
     memset(data, 0x5a, r->length);
     return CXLF_CCI_SUCCESS;
 }
@@ -287,12 +305,17 @@ static void world_init(struct world *w, struct cxlf_fm *fm,
     w->fm = fm;
     w->data = data;
     w->size = size;
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned j = 0; j < CXLF_FM_IDTS; j++) {
+            w->fast[i].idt[j] = CXLF_FM_PID_NONE;
+        }
+    }
     MUST(cxlf_fm_init(fm, &ops, w));
     MUST(cxlf_fm_add_switch(fm, 1, 1, 1, 4) == W_LEAF);
     MUST(cxlf_fm_add_switch(fm, 2, 1, 1, 4) == W_SPINE);
     MUST(cxlf_fm_add_device(fm, 3, true, 4, 1, 4 * W_GIB) == W_MLD);
     MUST(cxlf_fm_add_device(fm, 4, false, 1, 1, W_GIB) == W_SLD);
-    MUST(cxlf_fm_add_gfd(fm, 5) == W_GFD);
+    MUST(cxlf_fm_add_gfd(fm, 5, 16) == W_GFD);
     MUST(cxlf_fm_add_port(fm, W_LEAF, 0, CXLF_FM_PORT_USP));
     MUST(cxlf_fm_add_port(fm, W_LEAF, 1, CXLF_FM_PORT_USP));
     for (unsigned i = 2; i < 6; i++) {
@@ -310,6 +333,10 @@ static void world_init(struct world *w, struct cxlf_fm *fm,
                             false));
     MUST(cxlf_fm_add_region(fm, W_MLD, 6 * W_GIB, W_GIB, 256 * W_MIB, 0,
                             true));
+    for (unsigned i = 0; i < 4; i++) {
+        fm->dev[0].ld[i].pid = i;
+    }
+    fm->sw[W_LEAF].port[3].pid = 4;
     fm->dev[0].qos_capability = 3;
 }
 
@@ -325,6 +352,97 @@ static void world_reallocated(struct world *w)
     for (unsigned i = 0; i < 4 && changed; i++) {
         w->dirty[W_MLD][i] = true;
     }
+}
+
+static unsigned world_get(const uint8_t *p, unsigned bytes)
+{
+    return bytes ? p[0] | world_get(p + 1, bytes - 1) << 8 : 0;
+}
+
+static uint64_t world_get64(const uint8_t *p)
+{
+    return world_get(p, 4) | (uint64_t)world_get(p + 4, 4) << 32;
+}
+
+static void world_segments(struct world_fast *f, const uint8_t *in)
+{
+    unsigned n = world_get(in + 2, 2), start = world_get(in + 4, 2);
+
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *e = in + 6 + 8 * i;
+
+        MUST(start + i < CXLF_FM_SEGMENTS);
+        f->segment[start + i].valid = e[0] & 1;
+        f->segment[start + i].gim = e[0] & 2;
+        f->segment[start + i].ways = 1u << (e[1] & 7);
+        f->segment[start + i].grain = 256u << (e[2] & 7);
+        f->segment[start + i].target = world_get(e + 4, 2);
+    }
+}
+
+/* A command that was carried out, as far as it is about the GAE of VCS 0. */
+static void world_learn(struct world *w, uint16_t opcode, const uint8_t *in)
+{
+    struct world_fast *f = &w->fast[in[0] & 3];
+    unsigned pid = world_get(in + 2, 2);
+
+    switch (opcode) {
+    case 0x5902:
+        MUST(in[0] == 0);
+        if (pid < 8) {
+            w->may[in[1] >> 4][pid] = !(in[1] & 1);
+        }
+        break;
+    case 0x5804:
+        MUST(in[0] >= 1 && in[0] < 4);
+        memset(f->segment, 0, sizeof(f->segment));
+        f->bytes = in[2] & 1 ? 64 * W_GIB << in[1] : 0;
+        f->base = world_get64(in + 4);
+        f->limit = world_get64(in + 0xc);
+        break;
+    case 0x5806:
+        world_segments(f, in);
+        break;
+    case 0x5808:
+        for (unsigned i = 0; i < pid; i++) {
+            MUST(world_get(in + 4, 2) + i < CXLF_FM_IDTS);
+            f->idt[world_get(in + 4, 2) + i] = world_get(in + 6 + 2 * i, 2);
+        }
+        break;
+    }
+}
+
+/* Where an access goes; PIDs beyond 7 are looked up in the GAE itself. */
+static void world_reach(struct world *w, uint64_t hpa)
+{
+    unsigned pid = CXLF_FM_PID_NONE, taken = 0;
+
+    for (unsigned i = 1; i < 4; i++) {
+        const struct world_fast *f = &w->fast[i];
+        unsigned s, way;
+
+        if (!f->bytes || hpa < f->base || hpa > f->limit) {
+            continue;
+        }
+        MUST(++taken == 1);
+        s = (hpa - f->base) / f->bytes;
+        MUST(s < CXLF_FM_SEGMENTS);
+        if (!f->segment[s].valid) {
+            continue;
+        }
+        way = hpa / f->segment[s].grain % f->segment[s].ways;
+        pid = f->segment[s].ways == 1 ? f->segment[s].target :
+              f->idt[f->segment[s].target + way];
+        if (pid < 8 ? !w->may[f->segment[s].gim][pid] :
+            pid >= CXLF_FM_PID_NONE ||
+            !(w->fm->gae[0].access[f->segment[s].gim][pid / 8] >>
+              pid % 8 & 1)) {
+            pid = CXLF_FM_PID_NONE;
+        }
+    }
+    w->hits += pid != CXLF_FM_PID_NONE;
+    MUST(cxlf_fm_fast_pid(w->fm, W_LEAF, 0, hpa) == pid);
+    MUST(cxlf_fm_fast_pid(w->fm, W_LEAF, 1, hpa) == CXLF_FM_PID_NONE);
 }
 
 static void world_command(struct world *w, unsigned component,
@@ -344,6 +462,7 @@ static void world_command(struct world *w, unsigned component,
     memcpy(w->port, w->fm->sw[0].port, sizeof(w->port));
     memcpy(w->vcs, w->fm->sw[0].vcs, sizeof(w->vcs));
     memcpy(&w->mld, &w->fm->dev[0], sizeof(w->mld));
+    w->gae = w->fm->gae[0];
     code = cxlf_fm_command(w->fm, &sender, component, opcode, exact, in_len,
                            out, out_cap, &n);
     MUST(n <= out_cap);
@@ -351,8 +470,13 @@ static void world_command(struct world *w, unsigned component,
         MUST(w->component[component].primary.pid == CXLF_FM_PID_NONE ||
              w->component[component].primary.pid == sender.pid ||
              opcode == 0x0001 || opcode == 0x0400 || opcode == 0x0401 ||
-             opcode >> 8 == 0x07);
-        MUST(!sender.host || opcode < 0x0402 || opcode == 0x0700);
+             opcode >> 8 == 0x07 || opcode >> 8 == 0x58);
+        MUST(!sender.host || opcode < 0x0402 || opcode == 0x0700 ||
+             opcode >> 8 == 0x58);
+        if (opcode >> 8 == 0x58 || opcode == 0x5902) {
+            MUST(component == W_LEAF && (!sender.port || opcode == 0x5902));
+            world_learn(w, opcode, exact);
+        }
     } else {
         MUST(n == 0);
     }
@@ -361,6 +485,7 @@ static void world_command(struct world *w, unsigned component,
         MUST(!memcmp(w->port, w->fm->sw[0].port, sizeof(w->port)));
         MUST(!memcmp(w->vcs, w->fm->sw[0].vcs, sizeof(w->vcs)));
         MUST(!memcmp(&w->mld, &w->fm->dev[0], sizeof(w->mld)));
+        MUST(!memcmp(&w->gae, &w->fm->gae[0], sizeof(w->gae)));
     }
     world_reallocated(w);
     free(exact);
@@ -375,12 +500,12 @@ static void world_complete(struct world *w, unsigned n, bool success)
     w->pending[n] = w->pending[--w->pendings];
     switch (p.what) {
     case W_BIND:
-        if (!success && !p.binding.by_pid) {
+        if (!success && p.binding.device != CXLF_FM_NO_DEVICE) {
             w->shown[p.binding.device][ld] = false;
         }
         break;
     case W_UNBIND:
-        if (success && !p.binding.by_pid) {
+        if (success && p.binding.device != CXLF_FM_NO_DEVICE) {
             w->shown[p.binding.device][ld] = false;
         }
         break;
@@ -447,6 +572,77 @@ static void world_dc(struct world *w, uint16_t opcode)
     world_command(w, W_MLD, opcode, 0, in, list ? 72 : 32, 512);
 }
 
+/* What the Fabric Manager and a host tell the GAE, in small numbers. */
+static void world_tell(struct world *w)
+{
+    unsigned what = world_byte(w), a = world_byte(w), b = world_byte(w);
+    bool most = what & 0x60;
+    uint64_t bytes = 64 * W_GIB << (what >> 4 & 1);
+    uint8_t in[24] = { 1 + (what >> 2 & 3) };
+
+    switch (what & 3) {
+    case 0:
+        in[0] = b == 0xff;
+        in[1] = (what >> 3 & 0x10) | !most;
+        world_put(in + 2, a & 7, 2);
+        world_command(w, W_LEAF, 0x5902, 7, in, 24, 16);
+        break;
+    case 1:
+        in[1] = what >> 4 & 1;
+        in[2] = most;
+        world_put(in + 4, (a & 15) * bytes, 8);
+        world_put(in + 12, ((a & 15) + 1 + (a >> 4)) * bytes - (b != 0xff), 8);
+        world_command(w, W_LEAF, 0x5804, 0, in, 20, 16);
+        break;
+    case 2:
+        world_put(in + 2, 1, 2);
+        world_put(in + 4, a & 15, 2);
+        in[6] = most | (what >> 6 & 2);
+        in[7] = a >> 4 & 3;
+        in[8] = a >> 6;
+        world_put(in + 10, in[7] ? b & 0x3f : b & 7, 2);
+        world_command(w, W_LEAF, 0x5806, 0, in, 14, 16);
+        break;
+    case 3:
+        world_put(in + 2, 2, 2);
+        world_put(in + 4, a & 0x3f, 2);
+        world_put(in + 6, b & 7, 2);
+        world_put(in + 8, b >> 3 & 7, 2);
+        world_command(w, W_LEAF, 0x5808, 0x80, in, 10, 16);
+        break;
+    }
+}
+
+static void world_gae(struct world *w)
+{
+    unsigned where = world_byte(w);
+
+    for (unsigned i = 0; i < 6; i++) {
+        world_tell(w);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        world_reach(w, i * 64 * W_GIB + where * 256);
+        world_reach(w, (i + 1) * 64 * W_GIB - 1);
+    }
+}
+
+/* CXL.io to an LD, by a port that is sometimes down. */
+static void world_request(struct world *w, unsigned what)
+{
+    uint8_t in[15] = { 2 };
+    unsigned ld = world_byte(w), reg = world_byte(w);
+
+    if (what & 1) {
+        world_put(in, 2 | (reg & 0x3c) << 8 | 0xfu << 20, 4);
+        in[4] = ld % 5;
+        world_command(w, W_LEAF, 0x5301, 0, in, 12, 16);
+    } else {
+        in[3] = ld % 5;
+        in[5] = reg & 15;
+        world_command(w, W_LEAF, 0x5302, 0, in, 15, 32);
+    }
+}
+
 static const uint16_t world_opcodes[] = {
     0x0001, 0x0002, 0x0003, 0x0004, 0x0400, 0x0401, 0x0700, 0x0701, 0x490c,
     0x490d, 0x4913, 0x4914, 0x5100, 0x5101, 0x5102, 0x5103, 0x5200, 0x5201,
@@ -454,7 +650,8 @@ static const uint16_t world_opcodes[] = {
     0x5404, 0x5405, 0x5406, 0x5407, 0x5408, 0x5409, 0x5500, 0x5501, 0x5600,
     0x5601, 0x5602, 0x5603, 0x5604, 0x5605, 0x5606, 0x5607, 0x5608, 0x5700,
     0x5701, 0x5702, 0x5703, 0x5704, 0x5705, 0x5706, 0x5707, 0x5708, 0x5709,
-    0x570a, 0x570b, 0x5800, 0xffff,
+    0x570a, 0x570b, 0x5800, 0x5802, 0x5803, 0x5804, 0x5805, 0x5806, 0x5807,
+    0x5808, 0x5902, 0xffff,
 };
 
 /* Any command with any payload; perhaps inside a tunnel or a crawl. */
@@ -496,8 +693,8 @@ static void world_see(struct world *w)
     memset(w->offered, 0, sizeof(w->offered));
     memset(w->has, 0, sizeof(w->has));
     memset(w->held, 0, sizeof(w->held));
-    for (unsigned n = 0; n < w->fm->dev[0].extents; n++) {
-        const struct cxlf_fm_extent *e = &w->fm->dev[0].extent[n];
+    for (unsigned n = 0; n < w->fm->dev[0].dcd.extents; n++) {
+        const struct cxlf_fm_extent *e = &w->fm->dev[0].dcd.extent[n];
         unsigned first, end;
 
         world_blocks(e->start, e->length, &first, &end);
@@ -522,6 +719,13 @@ static void world_step(struct world *w)
     case 1:
     case 2:
         a = world_byte(w);
+        if (op & 0x80) {        /* by the PID of an LD, or nobody's */
+            in[1] = a & 1;
+            in[2] = a >> 1 & 3;
+            in[4] = a >> 3 & 7;
+            world_command(w, W_LEAF, 0x5706, 0, in, 28, 16);
+            break;
+        }
         in[0] = a & 1;
         in[1] = a >> 1 & 3;
         in[2] = 2 + (a >> 3 & 1);
@@ -556,6 +760,14 @@ static void world_step(struct world *w)
         world_host(w, (op >> 4) % 3, a & 3, b % W_BLOCKS, 1 + (a >> 6));
         break;
     case 12:
+        if (op & 0x80) {
+            world_gae(w);
+            break;
+        }
+        if (op & 0x40) {
+            world_request(w, op >> 4);
+            break;
+        }
         in[0] = world_byte(w) & 1;
         a = world_byte(w);
         in[1] = a & 1;

@@ -35,6 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cxlf_wire_plug plug;
     struct cxlf_wire_unplug unplug;
     struct cxlf_wire_plugged plugged;
+    struct cxlf_wire_extent extent;
+    struct cxlf_wire_extent_answer extent_answer;
+    struct cxlf_wire_aer aer;
     const void *blob, *payload;
     const char *why = NULL;
     uint8_t *exact;
@@ -131,6 +134,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case CXLF_WIRE_UNPLUGGED:
         if (cxlf_wire_read_plugged(payload, length, &plugged, &why)) {
             MUST(plugged.result < CXLF_PLUG_RESULTS);
+        }
+        break;
+    case CXLF_WIRE_EXTENT:
+        if (cxlf_wire_read_extent(payload, length, &extent, &why)) {
+            MUST(extent.gfam < CXLF_MAX_GFAMS &&
+                 extent.what < CXLF_EXTENT_WHATS);
+            MUST(extent.length &&
+                 extent.start <= CXLF_MAX_HOT + CXLF_MAX_BULK -
+                                 extent.length);
+        }
+        break;
+    case CXLF_WIRE_EXTENT_ANSWER:
+        if (cxlf_wire_read_extent_answer(payload, length, &extent_answer,
+                                         &why)) {
+            MUST(extent_answer.what < CXLF_EXTENT_ANSWERS);
+        }
+        break;
+    case CXLF_WIRE_AER:
+        if (cxlf_wire_read_aer(payload, length, &aer, &why)) {
+            MUST(aer.vppb < CXLF_WIRE_VPPBS);
+            MUST(aer.error & ~CXLF_AER_CORRECTABLE);
         }
         break;
     default:

@@ -20,7 +20,7 @@ enum { L0S0, L0S1, L1S0, L1S1, GFAM0, HOST0, HOST1 };       /* links */
 enum { LEAF0, LEAF1, SPINE0, SPINE1, GFD };                 /* components */
 enum { PID_HOST0, PID_HOST1, PID_GFD, PID_LEAF0, PID_LEAF1, PID_SPINE0,
        PID_SPINE1 };
-enum { SUCCESS = 0, INVALID_INPUT = 2 };
+enum { SUCCESS = 0, INVALID_INPUT = 2, UNSUPPORTED = 3 };
 
 #define NO_WAY      12      /* event */
 #define BULK        CLASS_SIZE
@@ -260,6 +260,42 @@ static void test_by_hand(void)
     cxlf_fabric_stop(f);
 }
 
+/* Ports */
+
+static void set_port(CxlfFabric *f, unsigned component, unsigned port,
+                     bool perst)
+{
+    uint8_t in[2] = { port, !perst };
+
+    cxlf_cci_ok(f->owner, component, 0x5102, in, sizeof(in));
+}
+
+/* A port that goes down is a link that has failed, to hosts as well. */
+static void test_port_control(void)
+{
+    CxlfFabric *f = start(2);
+    CxlfEvents e = cxlf_events_on(f->h[0], 1u << NO_WAY);
+
+    /* There is another spine. */
+    set_port(f, SPINE0, 1, true);
+    cxlf_can(f, 0, HOME_LEAF1);
+    set_port(f, SPINE1, 1, true);
+    expect_cannot(f, &e, HOME_LEAF1, CXLF_ROUTE_NO_ENTRY, LEAF0);
+    cxlf_can(f, 1, HOME_LEAF1);
+    set_port(f, LEAF1, 0, false);       /* the link's other end */
+    cxlf_can(f, 0, HOME_LEAF1);
+    set_port(f, SPINE1, 1, false);
+
+    /* The device is away, with what is mapped of it. */
+    cxlf_store(&f->r[0], BULK, 41, 8);
+    set_port(f, LEAF1, 2, true);
+    cxlf_wait_load(&f->r[0], BULK, UINT64_MAX);
+    expect_no_way(&e, BULK, CXLF_PAGE, CXLF_ROUTE_LINK_DOWN, GFAM0);
+    set_port(f, LEAF1, 2, false);
+    cxlf_wait_load(&f->r[0], BULK, 41);
+    cxlf_fabric_stop(f);
+}
+
 /* Messages to PIDs */
 
 /* Identify PBR Component of @pid, crawled to from leaf 0. */
@@ -363,6 +399,44 @@ static void test_rights(void)
     cxlf_fabric_stop(f);
 }
 
+/* Give the GAE of host 0, of the first VCS of its leaf, a PID, or take it. */
+static int try_gae(CxlfFabric *f, unsigned pid, bool take)
+{
+    uint8_t in[0x18] = { 0, take };
+
+    stw_le_p(in + 2, pid);
+    return cxlf_cci(f->owner, LEAF0, 0x5902, in, sizeof(in), NULL, 0, NULL);
+}
+
+static void test_gae(void)
+{
+    CxlfFabric *f = start(2);
+    CxlfEvents e = cxlf_events_on(f->h[0], 1u << NO_WAY);
+
+    /* Not the manager but a host knows its GAE. */
+    g_assert_cmphex(cxlf_cci(f->owner, LEAF0, 0x5802, "\0\0\0\0\1\0\0", 8,
+                             NULL, 0, NULL), ==, UNSUPPORTED);
+    cxlf_can(f, 0, 0);
+    cxlf_store(&f->r[0], BULK, 41, 8);
+    g_assert_cmphex(try_gae(f, PID_HOST1, true), ==, SUCCESS);
+    cxlf_can(f, 0, 0);
+    g_assert_cmphex(try_gae(f, PID_GFD, true), ==, SUCCESS);
+    expect_cannot(f, &e, 0, CXLF_ROUTE_NO_RIGHT, 0);
+    cxlf_wait_load(&f->r[0], BULK, UINT64_MAX);
+    expect_no_way(&e, BULK, CXLF_PAGE, CXLF_ROUTE_NO_RIGHT, 0);
+    cxlf_can(f, 1, 0);
+    g_assert_cmphex(cxlf_load(&f->r[1], BULK, 8), ==, 41);
+    /* The SAT is another matter. */
+    g_assert_cmphex(get_sat(f, PID_HOST0), ==, 1);
+    g_assert_cmphex(try_sat(f, PID_HOST0, 1), ==, SUCCESS);
+    g_assert_cmphex(cxlf_load(&f->r[0], BULK, 8), ==, UINT64_MAX);
+    g_assert_cmphex(try_gae(f, PID_GFD, false), ==, SUCCESS);
+    cxlf_can(f, 0, 0);
+    cxlf_wait_load(&f->r[0], BULK, 41);
+    g_assert_cmphex(try_gae(f, CXLF_NO_PID, true), ==, INVALID_INPUT);
+    cxlf_fabric_stop(f);
+}
+
 /* Decoder @index of @pid, from HPA 64 GiB on; a length of 0: not valid. */
 static int try_gdt(CxlfFabric *f, unsigned pid, unsigned index, uint64_t dpa,
                    uint64_t length, unsigned ways)
@@ -382,16 +456,33 @@ static int try_gdt(CxlfFabric *f, unsigned pid, unsigned index, uint64_t dpa,
     return cxlf_cci(f->owner, GFD, 0x4914, in, sizeof(in), NULL, 0, NULL);
 }
 
+/* The length of decoder @index of host 0, and where it leads. */
+static uint64_t get_gdt(CxlfFabric *f, unsigned index, uint64_t *dpa)
+{
+    uint8_t in[6] = { PID_HOST0, 0, index, 1 }, out[8 + 0x20];
+    size_t n;
+
+    g_assert_cmphex(cxlf_cci(f->owner, GFD, 0x4913, in, sizeof(in), out,
+                             sizeof(out), &n), ==, SUCCESS);
+    g_assert_cmpuint(n, ==, sizeof(out));
+    g_assert_cmpmem(out, 4, in, 4);
+    g_assert_cmpuint(out[8], ==, index);
+    *dpa = ldq_le_p(out + 8 + 0xc);
+    return out[9] ? ldq_le_p(out + 8 + 0x14) : 0;
+}
+
 static void test_decoders(void)
 {
     CxlfFabric *f = start(2);
     CxlfEvents e = cxlf_events_on(f->h[0], 1u << NO_WAY);
+    uint64_t dpa;
 
     cxlf_store(&f->r[0], BULK, 41, 8);
     g_assert_cmphex(try_gdt(f, PID_HOST0, 0, 0, 3 * CLASS_SIZE, 0), ==,
                     INVALID_INPUT);         /* more than there is */
     g_assert_cmphex(try_gdt(f, PID_HOST0, 0, 0, CLASS_SIZE, 1), ==,
                     INVALID_INPUT);         /* it interleaves */
+    g_assert_cmphex(get_gdt(f, 0, &dpa), ==, 0);
     cxlf_can(f, 0, 0);
     g_assert_cmphex(cxlf_load(&f->r[0], BULK, 8), ==, 41);
     g_assert_cmphex(try_gdt(f, PID_HOST0, 3, 0, CLASS_SIZE, 0), ==, SUCCESS);
@@ -401,6 +492,8 @@ static void test_decoders(void)
     g_assert_cmphex(cxlf_load(&f->r[1], BULK, 8), ==, 41);
     g_assert_cmphex(try_gdt(f, PID_HOST0, 1, BULK, CLASS_SIZE, 0), ==,
                     SUCCESS);
+    g_assert_cmphex(get_gdt(f, 1, &dpa), ==, CLASS_SIZE);
+    g_assert_cmphex(dpa, ==, BULK);
     cxlf_wait_load(&f->r[0], BULK, 41);
     e = cxlf_events_on(f->h[0], 1u << NO_WAY);
     g_assert_cmphex(try_gdt(f, PID_HOST0, 3, 0, 0, 0), ==, SUCCESS);
@@ -418,8 +511,10 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/fm-routes/holes", test_holes);
     qtest_add_func("/cxlf/fm-routes/mapped", test_mapped);
     qtest_add_func("/cxlf/fm-routes/by-hand", test_by_hand);
+    qtest_add_func("/cxlf/fm-routes/port-control", test_port_control);
     qtest_add_func("/cxlf/fm-routes/crawl", test_crawl);
     qtest_add_func("/cxlf/fm-routes/rights", test_rights);
+    qtest_add_func("/cxlf/fm-routes/gae", test_gae);
     qtest_add_func("/cxlf/fm-routes/decoders", test_decoders);
     return g_test_run();
 }

@@ -187,8 +187,8 @@ static void test_identify(void)
     /* Own PIDs follow those of 3 hosts and 2 devices; nobody manages. */
     expect(qts, LEAF1, 0x0700, "", SUCCESS, "0600 ff0f 00*16 ff0f 00*16");
     expect(qts, GFD, 0x0700, "", SUCCESS, "0300 ff0f 00*16 ff0f 00*16");
-    expect(qts, MLD, 0x5400, "", SUCCESS, "00000020 00*4 0200 00");
-    expect(qts, LEAF0, 0x5700, "", SUCCESS, "00*8 01 01 00 47");
+    expect(qts, MLD, 0x5400, "", SUCCESS, "00000020 00*4 0200 01");
+    expect(qts, LEAF0, 0x5700, "", SUCCESS, "03 00*7 01 01 00 47");
     qtest_quit(qts);
 }
 
@@ -210,11 +210,65 @@ static void test_ports(void)
     /* Port 1 of leaf 1 leads to port 2 of the spine, whose PID is 7. */
     expect(qts, LEAF1, 0x5702, "01 01", SUCCESS, wanted);
     expect(qts, LEAF1, 0x5703, "0000 0a00", SUCCESS,
-           "0400 0400 0000 00 00 ff 00 ff0f 0100 00 00 ff 01 ff0f "
-           "0200 02 00 ff 02 0400 0300 01 00 00 03 0100");
+           "0600 0600 0000 00 00 ff 00 ff0f 0100 00 00 ff 01 ff0f "
+           "0200 02 00 ff 02 0400 0200 02 01 ff 02 0800 "
+           "0200 02 02 ff 02 0900 0300 01 00 00 03 0100");
     expect(qts, LEAF0, 0x5200, "00 02 02 00 01", SUCCESS,
            "02 000000 00 01 02 10 02 02 ff 00 00 00 ff 00 "
            "01 01 03 10 02 03 ff 00 00 00 ff 00");
+    qtest_quit(qts);
+}
+
+/*
+ * Registers 00h, 08h and 50h of the MLD's port, of the port of host 1, and of
+ * an LD; what is not there, and what cannot be written.
+ */
+static void test_configuration(void)
+{
+    QTestState *qts = start_alone();
+
+    expect(qts, LEAF1, 0x5103, "02 00f000 00*4", SUCCESS, "e519 29a1");
+    expect(qts, LEAF1, 0x5103, "02 08f000 00*4", SUCCESS, "00 000406");
+    expect(qts, LEAF1, 0x5103, "02 50f000 00*4", SUCCESS, "0000 0521");
+    expect(qts, LEAF1, 0x5103, "03 00f000 00*4", SUCCESS, "e519 28a1");
+    expect(qts, LEAF1, 0x5103, "03 50f000 00*4", SUCCESS, "0000 0401");
+    expect(qts, LEAF1, 0x5103, "04 00f000 00*4", INVALID_INPUT, "");
+    expect(qts, LEAF1, 0x5103, "02 04f080 07000000", UNSUPPORTED, "");
+    expect(qts, LEAF1, 0x5301, "02 00f000 0100 0000 00*4", SUCCESS,
+           "8680 930d");
+    expect(qts, LEAF1, 0x5301, "02 08f000 0100 0000 00*4", SUCCESS,
+           "00 100205");
+    expect(qts, LEAF1, 0x5301, "02 00f000 0200 0000 00*4", INVALID_INPUT, "");
+    expect(qts, LEAF0, 0x5301, "01 00f000 0000 0000 00*4", INVALID_INPUT, "");
+    qtest_quit(qts);
+}
+
+/* A port's link goes down and up; what is behind it is away meanwhile. */
+static void test_port_control(void)
+{
+    static const char ask[] = "02 00 0c00 00 00 00 0054 00*7";
+    QTestState *qts = start_alone();
+
+    expect(qts, LEAF1, 0x5102, "02 00", SUCCESS, "");
+    expect(qts, LEAF1, 0x5101, "02 01 02", SUCCESS, "02 000000 "
+           "01 05 05 00 07 14 10 10 1f 05 05 04 00 0000 00 "
+           "02 03 03 00 05 04 10 10 1f 05 05 00 00 0000 02");
+    expect(qts, LEAF1, 0x5103, "02 50f000 00*4", SUCCESS, "00*4");
+    expect(qts, LEAF1, 0x5300, ask, INVALID_INPUT, "");
+    expect(qts, LEAF1, 0x5301, "02 00f000 0100 0000 00*4", INVALID_INPUT, "");
+    expect(qts, LEAF1, 0x5102, "02 02", UNSUPPORTED, "");
+    expect(qts, LEAF1, 0x5102, "03 00", INVALID_INPUT, "");     /* a host's */
+    expect(qts, LEAF1, 0x5102, "04 00", INVALID_INPUT, "");
+    expect(qts, LEAF1, 0x5102, "02 01", SUCCESS, "");
+    expect(qts, LEAF1, 0x5101, "01 02", SUCCESS, "01 000000 "
+           "02 03 03 00 05 04 10 10 1f 05 05 04 00 0000 02");
+    expect(qts, LEAF1, 0x5300, ask, SUCCESS, "1700 0000 01 00 00 0054 0b0000"
+           " 0000 0000 00000020 00*4 0200 01");
+    /* one port of a bundle: both its ends are away, and the other stays */
+    expect(qts, SPINE, 0x5102, "02 00", SUCCESS, "");
+    expect(qts, LEAF1, 0x5101, "02 00 01", SUCCESS, "02 000000 "
+           "00 05 05 00 07 14 10 10 1f 05 05 04 00 0000 00 "
+           "01 05 05 00 07 14 10 10 1f 05 05 00 00 0000 00");
     qtest_quit(qts);
 }
 
@@ -284,6 +338,146 @@ static void test_default(void)
     g_assert_cmpstr(qdict_get_str(nth(fm, "components", 8), "name"), ==,
                     "gfam@7");
     qobject_unref(fm);
+    qtest_quit(qts);
+}
+
+/* Any component */
+
+#define CEL "0da9c0b5bf414b788f7996b1623b3f17"     /* UUID of the effects log */
+
+/* An answer longer than the limit is refused; a list is cut. */
+static void test_limit(void)
+{
+    g_autofree char *socket = cxlf_socket_path();
+    QTestState *qts = cxlf_owner_start(socket, ",hosts=70,leaves=1");
+    g_autoptr(GByteArray) all = bytes_of("0000 ff00");
+    QDict *answer;
+    g_autofree guchar *list = NULL;
+    gsize length;
+
+    expect(qts, LEAF0, 0x0004, "", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0x0004, "08 00", INVALID_LENGTH, "");
+    expect(qts, LEAF0, 0x0004, "07", INVALID_INPUT, "");
+    expect(qts, LEAF0, 0x0004, "0d", INVALID_INPUT, "");
+    expect(qts, LEAF0, 0x0003, "", SUCCESS, "0c");
+    expect(qts, LEAF0, 0x5708, "00 00 8000 0000", SUCCESS, NULL);
+
+    expect(qts, LEAF0, 0x0004, "08", SUCCESS, "08");
+    expect(qts, LEAF0, 0x0003, "", SUCCESS, "08");
+    expect(qts, 1, 0x0003, "", SUCCESS, "0c");      /* each has its own */
+    /* 8 + 2n bytes of a DRT: 124 entries are 256 bytes */
+    expect(qts, LEAF0, 0x5708, "00 00 7c00 0000", SUCCESS, NULL);
+    expect(qts, LEAF0, 0x5708, "00 00 7d00 0000", INVALID_INPUT, "");
+    /* 71 targets of a switch, by 8 bytes behind 4 */
+    answer = tunnel(qts, LEAF0, 0x5703, -1, all);
+    list = g_base64_decode(qdict_get_str(answer, "payload"), &length);
+    qobject_unref(answer);
+    g_assert_cmpuint(length, ==, 4 + 31 * 8);
+    g_assert_cmpuint(lduw_le_p(list), ==, 71);
+    g_assert_cmpuint(lduw_le_p(list + 2), ==, 31);
+
+    expect(qts, LEAF0, 0x0004, "0c", SUCCESS, "0c");
+    expect(qts, LEAF0, 0x5708, "00 00 7d00 0000", SUCCESS, NULL);
+    qtest_quit(qts);
+}
+
+/* The log of a component's commands and of their effects, checked. */
+static GByteArray *effects_log(QTestState *qts, unsigned component)
+{
+    g_autoptr(GByteArray) nothing = g_byte_array_new();
+    g_autoptr(GByteArray) wanted = bytes_of("0100 00*6 " CEL);
+    GByteArray *in = bytes_of(CEL " 00*4");
+    QDict *answer = tunnel(qts, component, 0x0400, -1, nothing);
+    g_autofree guchar *out = g_base64_decode(
+        qdict_get_str(answer, "payload"), &(gsize) { 0 });
+    g_autofree guchar *log = NULL;
+    gsize length;
+
+    qobject_unref(answer);
+    g_assert_cmpmem(out, wanted->len, wanted->data, wanted->len);
+    g_byte_array_append(in, out + wanted->len, 4);
+    answer = tunnel(qts, component, 0x0401, -1, in);
+    g_assert_cmphex(qdict_get_int(answer, "return-code"), ==, SUCCESS);
+    log = g_base64_decode(qdict_get_str(answer, "payload"), &length);
+    qobject_unref(answer);
+    g_assert_cmpuint(length, ==, ldl_le_p(out + wanted->len));
+    g_byte_array_set_size(in, 0);
+    g_byte_array_append(in, log, length);
+    return in;
+}
+
+/*
+ * What is in the log is known: it is refused for its length, of which no
+ * command is.  What is not is Unsupported.
+ */
+static void check_known(QTestState *qts, unsigned component,
+                        const GByteArray *log)
+{
+    static const uint8_t sets[] = {
+        0x00, 0x01, 0x04, 0x07, 0x48, 0x49, 0x51, 0x52, 0x53, 0x54, 0x55,
+        0x56, 0x57, 0x58, 0x59,
+    };
+    g_autoptr(GByteArray) in = bytes_of("00*11");
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(sets); i++) {
+        for (unsigned opcode = sets[i] << 8;
+             opcode < (sets[i] << 8) + 0x18; opcode++) {
+            QDict *answer = tunnel(qts, component, opcode, -1, in);
+            bool listed = false;
+
+            for (unsigned at = 0; at < log->len; at += 4) {
+                listed |= lduw_le_p(log->data + at) == opcode;
+            }
+            found += listed;
+            g_assert_cmphex(qdict_get_int(answer, "return-code"), ==,
+                            listed ? INVALID_LENGTH : UNSUPPORTED);
+            qobject_unref(answer);
+        }
+    }
+    g_assert_cmpuint(found, ==, log->len / 4);
+}
+
+static void test_logs(void)
+{
+    /* opcode16 and effects16 of each, by the table of the document */
+    static const char general[] =
+        "0100 0000 0200 0000 0300 0000 0400 0200 0004 0000 0104 0000 ";
+    static const char switches[] =
+        "0007 0000 0107 0200 0051 0000 0151 0000 0251 0600 0351 0600 "
+        "0052 0000 0152 4600 0252 4600 0352 0000 "
+        "0053 0600 0153 0600 "
+        "0057 0000 0157 0600 0257 0000 0357 0000 0457 0200 0557 0000 "
+        "0657 4600 0757 0000 0857 0000 0957 0600 0a57 0000 0b57 0600 ";
+    static const char gae[] = "0259 0600";      /* only where hosts are */
+    static const char gfd[] =
+        "0007 0000 0107 0200 0c49 0000 0d49 0600 1349 0000 1449 0600";
+    static const char mld[] =
+        "0053 0600 0054 0000 0154 0000 0254 0600 0354 0000 0454 0a00 0554 0000 "
+        "0654 0000 0754 0a00 0854 0000 0954 0a00";
+    static const char *const own[][2] = {
+        [LEAF0] = { switches, gae }, [LEAF1] = { switches, gae },
+        [SPINE] = { switches, "" }, [GFD] = { gfd, "" }, [MLD] = { mld, "" },
+    };
+    QTestState *qts = start_alone();
+
+    for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+        g_autofree char *text = g_strconcat(general, own[i][0], own[i][1],
+                                             NULL);
+        g_autoptr(GByteArray) wanted = bytes_of(text);
+        g_autoptr(GByteArray) log = effects_log(qts, i);
+
+        g_assert_cmpmem(log->data, log->len, wanted->data, wanted->len);
+        check_known(qts, i, log);
+    }
+    expect(qts, GFD, 0x0401, CEL " 06000000 06000000", SUCCESS,
+           "0000 0300 0000");
+    expect(qts, GFD, 0x0401, CEL " 30000000 00*4", SUCCESS, "");
+    expect(qts, GFD, 0x0401, CEL " 30000000 01000000", INVALID_INPUT, "");
+    expect(qts, GFD, 0x0401, CEL " 01000000 ffffffff", INVALID_INPUT, "");
+    expect(qts, GFD, 0x0401, "00*24", 0x17, "");        /* Invalid Log */
+    expect(qts, GFD, 0x0401, CEL, INVALID_LENGTH, "");
+    expect(qts, GFD, 0x0400, "00", INVALID_LENGTH, "");
     qtest_quit(qts);
 }
 
@@ -446,6 +640,25 @@ static void test_erase(void)
     qtest_quit(qts);
 }
 
+/* Get LD Allocations: LDs in units of 256 MiB, and what was set */
+static void test_allocations(void)
+{
+    QTestState *qts = start_alone();
+
+    expect(qts, MLD, 0x5401, "00 ff", SUCCESS,
+           "02 00 00 02 01 00*7 00*8 01 00*7 00*8");
+    expect(qts, MLD, 0x5401, "01 01", SUCCESS, "02 00 01 01 01 00*7 00*8");
+    expect(qts, MLD, 0x5401, "00 00", SUCCESS, "02 00 00 00");
+    expect(qts, MLD, 0x5401, "02 01", INVALID_INPUT, "");
+    expect(qts, MLD, 0x5401, "00", INVALID_LENGTH, "");
+    expect(qts, GFD, 0x5401, "00 01", UNSUPPORTED, "");
+    expect(qts, MLD, 0x5402, "02 00 0000 02 00*7 00*8 00*8 00*8", SUCCESS,
+           NULL);
+    expect(qts, MLD, 0x5401, "00 02", SUCCESS,
+           "02 00 00 02 02 00*7 00*8 00*8 00*8");
+    qtest_quit(qts);
+}
+
 /* An LD is one piece, and one that is bound stays where it is. */
 static void test_pieces(void)
 {
@@ -508,11 +721,16 @@ int main(int argc, char **argv)
     qtest_add_func("/cxlf/fm/nobody", test_nobody);
     qtest_add_func("/cxlf/fm/identify", test_identify);
     qtest_add_func("/cxlf/fm/ports", test_ports);
+    qtest_add_func("/cxlf/fm/configuration", test_configuration);
+    qtest_add_func("/cxlf/fm/port-control", test_port_control);
     qtest_add_func("/cxlf/fm/query", test_query);
     qtest_add_func("/cxlf/fm/default", test_default);
+    qtest_add_func("/cxlf/fm/limit", test_limit);
+    qtest_add_func("/cxlf/fm/logs", test_logs);
     qtest_add_func("/cxlf/fm/owners", test_owners);
     qtest_add_func("/cxlf/fm/many-events", test_many_events);
     qtest_add_func("/cxlf/fm/erase", test_erase);
+    qtest_add_func("/cxlf/fm/allocations", test_allocations);
     qtest_add_func("/cxlf/fm/pieces", test_pieces);
     qtest_add_func("/cxlf/fm/memdev", test_memdev);
     qtest_add_func("/cxlf/fm/quit", test_quit);

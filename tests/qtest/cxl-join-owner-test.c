@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/memalign.h"
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include "cxlf/log.h"
@@ -125,10 +126,20 @@ static struct cxlf_counts the_counts;
 
 static void fill_routing(Owner *o)
 {
+    size_t size;
+    void *counts;
+
     cxlf_graph_default(&o->t, 0, &the_graph);
     cxlf_routes_format(&the_routes, &o->t, &the_graph, uuid);
-    cxlf_counts_format(&the_counts, &o->t, &the_graph, LANES, uuid);
+    /* There are settings behind the counters. */
+    size = whole_pages(cxlf_counts_size(&the_graph, LANES));
+    counts = qemu_memalign(4096, size);
+    memset(counts, 0, size);
+    cxlf_counts_format(counts, &o->t, &the_graph, LANES, uuid);
+    memcpy(&the_counts, counts, sizeof(the_counts));
+    qemu_vfree(counts);
 }
+
 static void fill_log(void)
 {
     cxlf_log_format(&the_log, LOG_SLOTS, 0, uuid);

@@ -139,30 +139,12 @@ static int logged(int host)
     return pages;
 }
 
-/* Mailbox (CXL r3.1 section 8.2.8.4), at BAR 2 as cxlf_host_program() says */
-
+/* A command that succeeds; returns how many bytes it answers. */
 static unsigned mailbox(CxlfHost *h, int port, uint16_t opcode,
                         const void *in, unsigned length, void *out)
 {
-    uint64_t device = h->gfam[port] + 0x40000, box = 0;
-    gint64 deadline = cxlf_deadline();
-    unsigned count = qtest_readw(h->qts, device + 4);
-
-    for (unsigned i = 1; i <= count && !box; i++) {
-        if (qtest_readw(h->qts, device + i * 16) == 2) {
-            box = device + qtest_readl(h->qts, device + i * 16 + 4);
-        }
-    }
-    g_assert_cmphex(box, !=, 0);
-    qtest_memwrite(h->qts, box + 0x20, in, length);
-    qtest_writeq(h->qts, box + 8, opcode | (uint64_t)length << 16);
-    qtest_writel(h->qts, box + 4, 1);
-    while (qtest_readl(h->qts, box + 4) & 1) {
-        cxlf_pause(deadline, "a command of the mailbox");
-    }
-    g_assert_cmpuint(qtest_readq(h->qts, box + 0x10) >> 32 & 0xffff, ==, 0);
-    length = qtest_readq(h->qts, box + 8) >> 16 & 0xfffff;
-    qtest_memread(h->qts, box + 0x20, out, length);
+    g_assert_cmphex(cxlf_mailbox(h, port, opcode, in, length, out, &length),
+                    ==, 0);
     return length;
 }
 

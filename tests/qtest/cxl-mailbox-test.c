@@ -238,6 +238,54 @@ static void test_hosts(void)
     cxlf_fabric_stop(f);
 }
 
+/* What a host says of its own GAE; PID 0 is the host's, 1 the device's. */
+static void test_gae(void)
+{
+    CxlfFabric *f = start(1, "");
+    static const uint8_t vectors[8] = { 0, 0, 0, 0, 2 };
+    static const uint8_t fast[0x14] = {     /* vPPB 1, 64 GiB, on */
+        1, 0, 1, 0,  0, 0, 0, 0, 16, 0, 0, 0,
+        0xff, 0xff, 0xff, 0xff, 31, 0, 0, 0,
+    };
+    static const uint8_t first[6] = { 1, 0, 1, 0, 0, 0 };
+    static const uint8_t segment[14] = {    /* valid, to PID 1 */
+        1, 0, 1, 0, 0, 0,  1, 0, 0, 0, 1, 0, 0, 0,
+    };
+    static const uint8_t nobody[14] = {
+        1, 0, 1, 0, 0, 0,  1, 0, 0, 0, 2, 0, 0, 0,
+    };
+    static const uint8_t idt[8] = { 1, 0, 1, 0, 0, 0,  1, 0 };
+    static const uint8_t capabilities[4] = { 1, 0, 8, 0 };
+    CxlfHost *h = f->h[0];
+    Answer a = call(h, 0x5802, vectors, sizeof(vectors));
+
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpmem(a.payload, a.length, "\2", 2);
+    a = call(h, 0x5804, fast, sizeof(fast));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    a = call(h, 0x5803, capabilities, sizeof(capabilities));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpmem(a.payload, 3, fast, 3);
+    g_assert_cmpmem(a.payload + 4, 16, fast + 4, 16);
+    g_assert_cmpmem(a.payload + 0x18, a.length - 0x18, "\1\0\1", 4);
+    a = call(h, 0x5806, nobody, sizeof(nobody));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_INVALID_INPUT);
+    a = call(h, 0x5806, segment, sizeof(segment));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    a = call(h, 0x5805, first, sizeof(first));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpmem(a.payload + 4, a.length - 4, segment + 6, 8);
+    a = call(h, 0x5808, idt, sizeof(idt));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    a = call(h, 0x5807, first, sizeof(first));
+    g_assert_cmpint(a.code, ==, CXLF_CCI_SUCCESS);
+    g_assert_cmpmem(a.payload + 4, a.length - 4, idt + 6, 2);
+    /* Which PIDs it may reach is not for the host to say. */
+    a = call(h, 0x5902, fast, 0x14);
+    g_assert_cmpint(a.code, ==, CXLF_CCI_UNSUPPORTED);
+    cxlf_fabric_stop(f);
+}
+
 /* Claim Ownership by host @from; the UUID is made of its PID. */
 static unsigned claim(CxlfFabric *f, int from, unsigned operation, int pid)
 {
@@ -470,6 +518,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-mailbox/registers", test_registers);
     qtest_add_func("/cxl-mailbox/commands", test_commands);
     qtest_add_func("/cxl-mailbox/hosts", test_hosts);
+    qtest_add_func("/cxl-mailbox/gae", test_gae);
     qtest_add_func("/cxl-mailbox/roles", test_roles);
     qtest_add_func("/cxl-mailbox/embedded", test_embedded);
     qtest_add_func("/cxl-mailbox/background", test_background);

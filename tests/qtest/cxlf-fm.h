@@ -152,8 +152,9 @@ static inline QDict *wait_changed(QTestState *qts, unsigned component,
 static inline void wait_background(QTestState *qts, unsigned component,
                                    unsigned opcode, int result)
 {
-    g_autofree char *wanted = g_strdup_printf("c8 00 %02x52 %02x00 0000",
-                                              opcode & 0xff, result);
+    g_autofree char *wanted = g_strdup_printf("c8 00 %02x%02x %02x00 0000",
+                                              opcode & 0xff, opcode >> 8,
+                                              result);
     g_autoptr(GByteArray) nothing = g_byte_array_new();
     gint64 deadline = cxlf_deadline();
     bool running = true;

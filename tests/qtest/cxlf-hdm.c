@@ -290,6 +290,32 @@ int cxlf_classes(CxlfHost *h, int gfam, CxlfClass *class, int capacity,
     return n;
 }
 
+/* Mailbox (CXL r3.1 section 8.2.8.4), at BAR 2 as cxlf_host_program() says */
+
+uint16_t cxlf_mailbox(CxlfHost *h, int port, uint16_t opcode, const void *in,
+                      unsigned length, void *out, unsigned *got)
+{
+    uint64_t device = h->gfam[port] + 0x40000, box = 0;
+    gint64 deadline = cxlf_deadline();
+    unsigned count = qtest_readw(h->qts, device + 4);
+
+    for (unsigned i = 1; i <= count && !box; i++) {
+        if (qtest_readw(h->qts, device + i * 16) == 2) {
+            box = device + qtest_readl(h->qts, device + i * 16 + 4);
+        }
+    }
+    g_assert_cmphex(box, !=, 0);
+    qtest_memwrite(h->qts, box + 0x20, in, length);
+    qtest_writeq(h->qts, box + 8, opcode | (uint64_t)length << 16);
+    qtest_writel(h->qts, box + 4, 1);
+    while (qtest_readl(h->qts, box + 4) & 1) {
+        cxlf_pause(deadline, "a command of the mailbox");
+    }
+    *got = qtest_readq(h->qts, box + 8) >> 16 & 0xfffff;
+    qtest_memread(h->qts, box + 0x20, out, *got);
+    return qtest_readq(h->qts, box + 0x10) >> 32;
+}
+
 /* Hot-plug */
 
 void cxlf_slot_power(CxlfHost *h, int port, bool on)

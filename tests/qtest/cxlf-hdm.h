@@ -88,6 +88,13 @@ int cxlf_classes(CxlfHost *h, int gfam, CxlfClass *class, int capacity,
                  unsigned *dslbis);
 
 /*
+ * cxlf_mailbox: a command of @length bytes at @in to the mailbox of the
+ * endpoint behind @port.  Returns its return code; *@got bytes are at @out.
+ */
+uint16_t cxlf_mailbox(CxlfHost *h, int port, uint16_t opcode, const void *in,
+                      unsigned length, void *out, unsigned *got);
+
+/*
  * Hot-plug, with what the guest's driver of the slot does.  cxlf_plug: an
  * endpoint of @gfam (@ld -1: of all of it) with the id gfam<port> behind
  * @port, and program it.  cxlf_unplug: take it out, and wait for its end.

@@ -13,10 +13,18 @@ CxlfFabric *cxlf_fabric_of(const struct cxlf_topology *t,
                            const struct cxlf_graph *g, int hosts,
                            const char *more)
 {
+    return cxlf_fabric_with(t, g, "", hosts, more);
+}
+
+CxlfFabric *cxlf_fabric_with(const struct cxlf_topology *t,
+                             const struct cxlf_graph *g, const char *options,
+                             int hosts, const char *more)
+{
     CxlfFabric *f = g_new0(CxlfFabric, 1);
     g_autofree char *file = g_strdup_printf("%s/cxlf-route-%d.dtb",
                                             g_get_tmp_dir(), getpid());
-    g_autofree char *option = g_strdup_printf(",topology=%s", file);
+    g_autofree char *option = g_strdup_printf(",topology=%s%s", file,
+                                              options);
     char blob[16384];
     size_t size = cxlf_graph_write(t, g, blob, sizeof(blob));
 

@@ -19,6 +19,10 @@
 CxlfFabric *cxlf_fabric_of(const struct cxlf_topology *t,
                            const struct cxlf_graph *g, int hosts,
                            const char *more);
+/* The same; @options, such as ",on-death=poison", are the owner's. */
+CxlfFabric *cxlf_fabric_with(const struct cxlf_topology *t,
+                             const struct cxlf_graph *g, const char *options,
+                             int hosts, const char *more);
 
 /* cxlf_links: all links, as x-query-cxl-fabric-links has them; unref it. */
 QList *cxlf_links(QTestState *qts);

@@ -13,6 +13,7 @@
 
 #define PAYLOAD     4096
 #define OUTER       6           /* of Fabric Crawl Out, before the message */
+#define TARGETS     (CXLF_FM_PORTS + CXLF_MAX_GFAMS * CXLF_FM_LDS)
 #define PARTNERS    64          /* asked of at a time; an answer has 36h each */
 
 enum {
@@ -152,7 +153,7 @@ static bool find_partners(Crawler *c, unsigned pid, const uint8_t *port,
 /* All that a switch's ports lead to. */
 static bool visit(Crawler *c, unsigned pid)
 {
-    uint8_t fabric[CXLF_FM_PORTS], in[4] = { 0 }, list[PAYLOAD];
+    uint8_t fabric[TARGETS], in[4] = { 0 }, list[PAYLOAD];
     unsigned start = 0, total = 1, fabrics = 0;
 
     while (start < total) {
@@ -167,7 +168,7 @@ static bool visit(Crawler *c, unsigned pid)
         }
         total = get16(out);
         n = get16(out + 2);
-        if (!n || total > CXLF_FM_PORTS || start + n > total ||
+        if (!n || total > TARGETS || start + n > total ||
             c->out_len < 4 + 8 * n) {
             c->why = "a list of PID targets makes no sense";
             return false;
@@ -180,6 +181,8 @@ static bool visit(Crawler *c, unsigned pid)
                 fabric[fabrics++] = get16(target);
             } else if (target[2] == HOST_PORT) {
                 is_new(c, get16(target + 6));
+            } else if (target[3]) {
+                continue;       /* an LD: it has no CCI of its own */
             } else if (!find_device(c, get16(target + 6))) {
                 return false;
             }

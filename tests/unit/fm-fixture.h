@@ -272,7 +272,7 @@ static Fabric *fabric_new(void)
     g_assert_cmpint(cxlf_fm_add_switch(fm, 1, 1, 1, 4), ==, SPINE);
     g_assert_cmpint(cxlf_fm_add_device(fm, 2, true, 4, 1, 4 * GIB), ==, MLD);
     g_assert_cmpint(cxlf_fm_add_device(fm, 3, false, 1, 1, GIB), ==, SLD);
-    g_assert_cmpint(cxlf_fm_add_gfd(fm, 4), ==, GFD);
+    g_assert_cmpint(cxlf_fm_add_gfd(fm, 4, 16), ==, GFD);
     g_assert_cmpint(cxlf_fm_add_switch(fm, 5, 1, 0, 0), ==, LEAF5);
     g_assert_cmpint(cxlf_fm_add_device(fm, 6, true, 4, 2, GIB), ==, MHD);
     fabric_ports(fm, LEAF, CXLF_FM_PORT_USP, "0 1");

@@ -91,6 +91,75 @@ static void test_unbind(void)
     fabric_free(f);
 }
 
+/* An LD's PID: as by its port, whichever leaf the host is at. */
+static void test_bind_pid(void)
+{
+    struct cxlf_fm_binding b = {
+        .component = LEAF, .vppb = 1, .by_pid = true, .pid = 0x21,
+    };
+    Fabric *f = fabric_new();
+
+    /* PIDs 20h and 21h to LDs 0 and 1, 22h to the port of the SLD */
+    command(f, LEAF, 0x5704, "00 00 03 00 | 20 00 02 00 01 | 21 00 02 00 02"
+            " | 22 00 03 00 00", "");
+    begins(f, 0x5706, "00 00 01 00 20 00*23");
+    g_assert_true(f->binding.by_pid);
+    g_assert_cmpuint(f->binding.device, ==, MLD);
+    g_assert_cmpuint(f->binding.ld, ==, 0);
+    complete(f, BIND, true);
+    command(f, LEAF, 0x5200, "01 01 01 00", "01 00 00 00 | 00 01 00 04"
+            " | 04 00 ff 00");
+    g_assert_null(cxlf_fm_check(f->fm));
+    /* taken, by its port and by its PID */
+    refused(f, LEAF, 0x5201, "01 01 02 00 00 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5706, "00 01 01 00 20 00*23", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5706, "00 00 01 00 21 00*23", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5706, "00 01 01 00 ff 0f 00*22",
+            CXLF_CCI_INVALID_INPUT);
+    /* the LD stays behind its vPPB whatever PID it has meanwhile */
+    command(f, LEAF, 0x5704, "00 00 01 00 | 30 00 02 00 01", "");
+    begins(f, 0x5706, "01 00 01 00 00*24");
+    g_assert_cmpuint(f->binding.option, ==, 1);
+    g_assert_cmpuint(f->binding.device, ==, MLD);
+    g_assert_cmpuint(f->binding.ld, ==, 0);
+    complete(f, UNBIND, true);
+    g_assert_cmpuint(f->memory.ld, ==, 0);
+    /* it could not be erased, so that is first next time */
+    complete(f, ERASE, false);
+    begins(f, 0x5706, "00 01 01 00 30 00*23");
+    complete(f, ERASE, true);
+    complete(f, BIND, true);
+    /* Unbind vPPB has the options */
+    begins(f, 0x5202, "01 01 02");
+    g_assert_true(f->binding.by_pid);
+    g_assert_cmpuint(f->binding.option, ==, 2);
+    complete(f, UNBIND, false);
+    command(f, LEAF, 0x5200, "01 01 01 01", "01 00 00 00 | 01 01 01 04"
+            " | 04 00 ff 00");
+    g_assert_null(cxlf_fm_check(f->fm));
+
+    /* an SLD, by the PID of its port */
+    begins(f, 0x5706, "00 00 02 00 22 00*23");
+    g_assert_cmpuint(f->binding.device, ==, SLD);
+    g_assert_cmphex(f->binding.ld, ==, CXLF_FM_LD_NONE);
+    complete(f, BIND, true);
+    refused(f, LEAF, 0x5201, "01 02 03 00 ff ff", CXLF_CCI_INVALID_INPUT);
+
+    /* from the beginning */
+    g_assert_true(cxlf_fm_bound(f->fm, &b));
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    b.vppb = 3;
+    b.pid = 0x77;               /* nobody's */
+    g_assert_false(cxlf_fm_bound(f->fm, &b));
+    command(f, LEAF, 0x5705, "00 01", "21 00 | 00*22");
+    begins(f, 0x5202, "00 01 00");
+    g_assert_cmpuint(f->binding.ld, ==, 1);
+    complete(f, UNBIND, true);
+    complete(f, ERASE, true);
+    command(f, LEAF, 0x5705, "00 01", "ff 0f | 00*22");
+    fabric_free(f);
+}
+
 /* From the beginning, as by Bind; an LD that a host has was not erased. */
 static void test_bound(void)
 {
@@ -127,6 +196,7 @@ static bool has_place;
 
 static bool place(void *opaque, unsigned component, const uint64_t *size)
 {
+    g_assert_nonnull(opaque);
     g_assert_cmpuint(component, ==, MLD);
     memcpy(placed, size, sizeof(placed));
     return has_place;
@@ -298,6 +368,8 @@ static void test_crawl(void)
 {
     static const char ask[] =
         "42 00 01 00 0c 00 | 00 01 00 00 07 00*7";
+    static const char get_ld_info[] =
+        "02 00 0c 00 | 00 5a 00 00 54 00*7";
     static const char answer[] =
         "32 00 00 00 | 01 01 00 00 07 26 00*6"
         " | 42 00 | 23 01 | 00*16 | ff 0f | 00*16";
@@ -331,7 +403,16 @@ static void test_crawl(void)
     f->down[LEAF][2] = true;
     command(f, LEAF, 0x5101, "01 02", "01 00 00 00 | 02 03 03 00 05 04 10"
             " 08 1f 05 04 00 00 04 00 04");
+    /* and nothing reaches the device that is behind it */
+    refused(f, LEAF, 0x5300, get_ld_info, CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5301, "02 34 f2 00 01 00 00 00 00*4",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5302, "02 f0 0f 02 00 03 00 00*8",
+            CXLF_CCI_INVALID_INPUT);
     f->down[LEAF][2] = false;
+    command(f, LEAF, 0x5300, get_ld_info,
+            "17 00 00 00 | 01 5a 00 00 54 0b 00 00 00 00 00 00"
+            " | 00 00 00 00 01 00 00 00 | 04 00 | 00");
     /* tables that lead in a circle end */
     command(f, SPINE, 0x5709, "00 00 01 00 42 00 | 01 07", "");
     refused(f, LEAF, 0x5701, ask, CXLF_CCI_INVALID_INPUT);
@@ -346,6 +427,88 @@ static void test_crawl(void)
             " | 09 00 00 00 0c 00 | 00 01 00 00 57 00*7",
             "1c 00 00 00 | 01 00 00 01 57 10 00*6"
             " | 0c 00 00 00 | 01 00 00 01 57 00 00 00 03 00 00 00");
+    fabric_free(f);
+}
+
+static void reaches(Fabric *f, uint64_t hpa, unsigned pid)
+{
+    g_assert_cmphex(cxlf_fm_fast_pid(f->fm, LEAF, 0, hpa), ==, pid);
+}
+
+#define NOWHERE     CXLF_FM_PID_NONE
+#define SEGMENT     (64 * GIB)
+
+/* Where a host's accesses go by its FASTs, as far as its GAE may. */
+static void test_fast(void)
+{
+    static const struct cxlf_fm_who manager = { .pid = 0x123, .port = 7 };
+    static const struct cxlf_fm_who host = { .pid = 0x10, .host = true };
+    Fabric *f = fabric_new();
+
+    for (unsigned pid = 5; pid < 9; pid++) {
+        g_autofree char *in = g_strdup_printf("00 00 %02x 00 | 00*20", pid);
+
+        command(f, LEAF, 0x5902, in, "");
+    }
+    f->who = host;
+    reaches(f, SEGMENT, NOWHERE);
+    /* 4 segments: nothing, PID 5, two ways by 1 KiB to 6 and 7, GIM to 8 */
+    command(f, LEAF, 0x5804, "01 00 01 00 | 00*4 10 00*3 | ff*4 4f 00*3", "");
+    refused(f, LEAF, 0x5806, "01 00 01 00 03 00 | 03 00*3 08 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    command(f, LEAF, 0x5806, "01 00 02 00 01 00 | 01 00*3 05 00*3"
+            " | 01 01 02 00 03 00*3", "");
+    command(f, LEAF, 0x5808, "01 00 02 00 03 00 | 06 00 | 07 00", "");
+    reaches(f, SEGMENT - 1, NOWHERE);
+    reaches(f, SEGMENT, NOWHERE);
+    reaches(f, 2 * SEGMENT - 1, NOWHERE);
+    reaches(f, 2 * SEGMENT, 5);
+    reaches(f, 3 * SEGMENT - 1, 5);
+    reaches(f, 3 * SEGMENT, 6);
+    reaches(f, 3 * SEGMENT + 1023, 6);
+    reaches(f, 3 * SEGMENT + 1024, 7);
+    reaches(f, 3 * SEGMENT + 2048, 6);
+    reaches(f, 4 * SEGMENT, NOWHERE);
+    reaches(f, 5 * SEGMENT, NOWHERE);
+    g_assert_cmphex(cxlf_fm_fast_pid(f->fm, LEAF, 1, 2 * SEGMENT), ==,
+                    NOWHERE);
+    g_assert_cmphex(cxlf_fm_fast_pid(f->fm, LEAF, 2, 2 * SEGMENT), ==,
+                    NOWHERE);
+
+    /* What the Fabric Manager takes away is gone, and comes back by itself. */
+    f->who = manager;
+    command(f, LEAF, 0x5902, "00 01 07 00 | 00*20", "");
+    reaches(f, 3 * SEGMENT, 6);
+    reaches(f, 3 * SEGMENT + 1024, NOWHERE);
+    command(f, LEAF, 0x5902, "00 00 07 00 | 00*20", "");
+    reaches(f, 3 * SEGMENT + 1024, 7);
+    command(f, LEAF, 0x5902, "00 01 05 00 | 00*20", "");
+    reaches(f, 2 * SEGMENT, NOWHERE);
+    /* for GIM another vector counts */
+    command(f, LEAF, 0x5902, "00 10 08 00 | 00*20", "");
+    f->who = host;
+    command(f, LEAF, 0x5806, "01 00 01 00 03 00 | 03 00*3 08 00*3", "");
+    reaches(f, 4 * SEGMENT, 8);
+    /* a second FAST; and segments do not outlive what they were set for */
+    command(f, LEAF, 0x5804, "02 01 01 00 | 00*4 60 00*3 | ff*4 9f 00*3", "");
+    command(f, LEAF, 0x5806, "02 00 01 00 01 00 | 01 00*3 06 00*3", "");
+    reaches(f, 6 * SEGMENT, NOWHERE);
+    reaches(f, 8 * SEGMENT, 6);
+    reaches(f, 10 * SEGMENT - 1, 6);
+    reaches(f, 10 * SEGMENT, NOWHERE);
+    command(f, LEAF, 0x5804, "01 00 01 00 | 00*4 10 00*3 | ff*4 4f 00*3", "");
+    reaches(f, 3 * SEGMENT, NOWHERE);
+    reaches(f, 8 * SEGMENT, 6);
+    command(f, LEAF, 0x5804, "02 00 00 00 | 00*16", "");
+    reaches(f, 8 * SEGMENT, NOWHERE);
+    /* the primary of the switch has nothing to do with it */
+    f->who = manager;
+    command(f, LEAF, 0x0701, "00 | 23 01 | " UUID_A " | 42 00",
+            "23 01 | " UUID_A " | ff 0f | 00*16");
+    f->who = host;
+    command(f, LEAF, 0x5802, "00*4 | 01 00 00 00", "c0");
+    f->who.port = 1;
+    refused(f, LEAF, 0x5802, "00*4 | 01 00 00 00", CXLF_CCI_UNSUPPORTED);
     fabric_free(f);
 }
 
@@ -493,6 +656,13 @@ static void test_init(void)
     g_assert_false(cxlf_fm_add_vcs(fm, 0, 0, 0, 17, false));
     g_assert_true(cxlf_fm_add_vcs(fm, 0, 0, 0, 16, false));
     g_assert_false(cxlf_fm_add_vcs(fm, 0, 1, 0, 2, false));
+    for (unsigned i = 0; i < CXLF_FM_GAES; i++) {
+        g_assert_true(cxlf_fm_add_port(fm, 2, i, CXLF_FM_PORT_USP));
+        g_assert_true(cxlf_fm_add_vcs(fm, 2, i, i, 2, true));
+    }
+    g_assert_true(cxlf_fm_add_port(fm, 3, 0, CXLF_FM_PORT_USP));
+    g_assert_false(cxlf_fm_add_vcs(fm, 3, 0, 0, 2, true));
+    g_assert_true(cxlf_fm_add_vcs(fm, 3, 0, 0, 2, false));
     g_assert_true(cxlf_fm_add_port(fm, 0, 1, CXLF_FM_PORT_FABRIC));
     g_assert_true(cxlf_fm_add_port(fm, 0, 2, CXLF_FM_PORT_DSP));
     g_assert_true(cxlf_fm_add_port(fm, 1, 1, CXLF_FM_PORT_FABRIC));
@@ -501,6 +671,8 @@ static void test_init(void)
     g_assert_true(cxlf_fm_connect(fm, 0, 1, 1, 1));
     g_assert_false(cxlf_fm_connect(fm, 1, 1, 0, 1));
     g_assert_false(cxlf_fm_add_region(fm, 0, 0, GIB, 256 * MIB, 0, false));
+    g_assert_false(cxlf_fm_add_region(fm, 99, 0, GIB, 256 * MIB, 0, false));
+    g_assert_cmpint(cxlf_fm_add_gfd(fm, 1, 17), ==, -1);
     g_free(fm);
 }
 
@@ -510,12 +682,14 @@ int main(int argc, char **argv)
     g_test_add_func("/fm/effects/bind", test_bind);
     g_test_add_func("/fm/effects/unbind", test_unbind);
     g_test_add_func("/fm/effects/bound", test_bound);
+    g_test_add_func("/fm/effects/bind-pid", test_bind_pid);
     g_test_add_func("/fm/effects/place", test_place);
     g_test_add_func("/fm/effects/failures", test_failures);
     g_test_add_func("/fm/effects/allocations", test_allocations);
     g_test_add_func("/fm/effects/ownership", test_ownership);
     g_test_add_func("/fm/effects/host", test_host);
     g_test_add_func("/fm/effects/crawl", test_crawl);
+    g_test_add_func("/fm/effects/fast", test_fast);
     g_test_add_func("/fm/effects/dc-add", test_dc_add);
     g_test_add_func("/fm/effects/dc-release", test_dc_release);
     g_test_add_func("/fm/effects/dc-full", test_dc_full);

@@ -52,13 +52,14 @@ static void start(void)
 {
     f.t = (struct cxlf_topology) {
         .hosts = 3, .leaves = 2, .shards = 1, .gfams = 2,
-        .gfam[0] = { .hot = 256 * MIB, .leaf = 0 },
+        .gfam[0] = { .hot = 256 * MIB, .bulk = 512 * MIB, .leaf = 0 },
         .gfam[1] = { .hot = 256 * MIB, .bulk = 256 * MIB, .leaf = 1 },
         .host_leaf = { 0, 1, 0 },
     };
     cxlf_graph_default(&f.t, 1, &f.g);
     f.g.link[1].ports = 2;
     f.g.lds[1] = 2;
+    f.g.dynamic[0] = 256 * MIB;
     fabric_init(&f);
     g_assert_cmpint(add(), ==, 3);
 }
@@ -91,6 +92,12 @@ static void test_components(void)
     g_assert_cmpuint(fm.component[GFD].kind, ==, CXLF_FM_GFD);
     g_assert_cmpuint(fm.component[MLD].kind, ==, CXLF_FM_DEVICE);
     g_assert_cmpuint(fm.dev[0].lds, ==, 2);
+    g_assert_cmpuint(fm.dev[0].dcd.regions, ==, 0);
+    g_assert_cmpuint(fm.gfd[0].dcd.hosts, ==, 3);
+    g_assert_cmpuint(fm.gfd[0].dcd.regions, ==, 1);
+    g_assert_cmphex(fm.gfd[0].dcd.region[0].start, ==, 512 * MIB);
+    g_assert_cmphex(fm.gfd[0].dcd.region[0].length, ==, 256 * MIB);
+    g_assert_cmphex(fm.gfd[0].dcd.region[0].block, ==, 2 * MIB);
     for (unsigned i = 0; i < 5; i++) {
         g_assert_cmphex(fm.component[i].serial, ==, SERIAL | i);
         /* Hosts have 0 to 2, devices 3 and 4, switches the rest. */
@@ -106,9 +113,17 @@ static void test_components(void)
         g_assert_cmpuint(p->peer_port, ==, ports[i].peer_port);
         g_assert_cmpuint(p->pid, ==, ports[i].pid);
     }
+    /* LDs have the next ones. */
+    g_assert_cmpuint(fm.dev[0].ld[0].pid, ==, 8);
+    g_assert_cmpuint(fm.dev[0].ld[1].pid, ==, 9);
     g_assert_false(port(LEAF0, 4)->exists);
     g_assert_false(port(SPINE, 3)->exists);
     g_assert_cmpuint(fm.sw[LEAF0].vcs[1].usp, ==, 3);
+    /* Each host's GAE may reach the GFD, whose PID follows the hosts'. */
+    g_assert_cmpuint(fm.gaes, ==, 3);
+    for (unsigned i = 0; i < fm.gaes; i++) {
+        g_assert_cmphex(fm.gae[i].access[0][0], ==, 1u << 3);
+    }
     /* Only to an empty one. */
     g_assert_cmpint(cxlf_fm_add_graph(&fm, &f.t, &f.g, 0), ==, -1);
     fabric_done(&f);
@@ -117,7 +132,19 @@ static void test_components(void)
 /* Each of a bundle's ports is up or down by itself, at both ends. */
 static void test_ports(void)
 {
+    uint32_t link, number;
+
     start();
+    g_assert_true(cxlf_port_link(&f.r, LEAF1, 1, &link, &number));
+    g_assert_cmpuint(link, ==, 1);
+    g_assert_cmpuint(number, ==, 1);
+    g_assert_true(cxlf_port_link(&f.r, SPINE, 2, &link, &number));
+    g_assert_cmpuint(link, ==, 1);
+    g_assert_cmpuint(number, ==, 1);
+    g_assert_true(cxlf_port_link(&f.r, LEAF0, 3, &link, &number));
+    g_assert_cmpuint(number, ==, 0);
+    g_assert_false(cxlf_port_link(&f.r, LEAF0, 4, &link, &number));
+    g_assert_false(cxlf_port_link(&f.r, 3, 0, &link, &number));
     cxlf_routes_begin(&f.r);
     g_assert_true(cxlf_link_set(&f.r, 1, 1u << 1));
     cxlf_routes_end(&f.r);

@@ -55,7 +55,11 @@ static void test_effects_log(void)
         " 00 53 06 00  01 53 06 00  02 53 06 00"
         " 00 57 00 00  01 57 06 00  02 57 00 00  03 57 00 00"
         " 04 57 02 00  05 57 00 00  06 57 46 00  07 57 00 00"
-        " 08 57 00 00  09 57 06 00  0a 57 00 00  0b 57 06 00";
+        " 08 57 00 00  09 57 06 00  0a 57 00 00  0b 57 06 00"
+        " 02 59 06 00";
+    static const char gae[] =
+        "02 58 00 00  03 58 00 00  04 58 02 00  05 58 00 00"
+        " 06 58 02 00  07 58 00 00  08 58 02 00  02 59 06 00";
     static const char mld[] =
         "01 00 00 00  02 00 00 00  03 00 00 00  04 00 02 00"
         " 00 04 00 00  01 04 00 00  00 53 06 00"
@@ -71,15 +75,22 @@ static void test_effects_log(void)
         " 0c 49 00 00  0d 49 06 00  13 49 00 00  14 49 06 00";
     Fabric *f = fabric_new();
 
-    command(f, LEAF, 0x0401, CEL " 00 00 00 00 7c 00 00 00", leaf);
-    refused(f, LEAF, 0x0401, CEL " 00 00 00 00 7d 00 00 00",
+    command(f, LEAF, 0x0401, CEL " 00 00 00 00 80 00 00 00", leaf);
+    refused(f, LEAF, 0x0401, CEL " 00 00 00 00 81 00 00 00",
             CXLF_CCI_INVALID_INPUT);
+    /* By a USP with a GAE there is more; the other one has none. */
+    f->who.port = 0;
+    command(f, LEAF, 0x0400, "", "01 00 | 00*6 | " CEL " | 9c 00 00 00");
+    command(f, LEAF, 0x0401, CEL " 7c 00 00 00 20 00 00 00", gae);
+    f->who.port = 1;
+    command(f, LEAF, 0x0400, "", "01 00 | 00*6 | " CEL " | 80 00 00 00");
+    command(f, SPINE, 0x0400, "", "01 00 | 00*6 | " CEL " | 7c 00 00 00");
     command(f, MLD, 0x0401, CEL " 00 00 00 00 68 00 00 00", mld);
     command(f, GFD, 0x0401, CEL " 00 00 00 00 30 00 00 00", gfd);
     /* What has no function is neither there nor in the log. */
     f->fm->ops.drt_set = NULL;
     f->fm->ops.config = NULL;
-    command(f, LEAF, 0x0400, "", "01 00 | 00*6 | " CEL " | 70 00 00 00");
+    command(f, LEAF, 0x0400, "", "01 00 | 00*6 | " CEL " | 74 00 00 00");
     refused(f, LEAF, 0x5103, "00*8", CXLF_CCI_UNSUPPORTED);
     refused(f, LEAF, 0x5709, "00 00 01 00 00 00 00 00",
             CXLF_CCI_UNSUPPORTED);
@@ -149,6 +160,69 @@ static void test_physical_switch(void)
     fabric_free(f);
 }
 
+static enum cxlf_cci config_read(void *opaque, struct cxlf_fm_config *r)
+{
+    Fabric *f = opaque;
+
+    return cxlf_fm_config_read(f->fm, r);
+}
+
+/* All that is not zero of what @opcode reads at @port (and LD) is in @have. */
+static void check_registers(Fabric *f, uint16_t opcode, const char *port,
+                            const char *ld, const char *const *have)
+{
+    for (unsigned reg = 0; reg < 4096; reg += 4) {
+        g_autofree char *in = g_strdup_printf("%s %02x f%x 00 %s00*4", port,
+                                              reg & 0xff, reg >> 8, ld);
+        const char *value = "00*4";
+
+        for (unsigned i = 0; have[i]; i++) {
+            g_autofree char *name = g_strdup_printf("%03x: ", reg);
+
+            value = g_str_has_prefix(have[i], name) ? have[i] + 5 : value;
+        }
+        command(f, LEAF, opcode, in, value);
+    }
+}
+
+static void test_configuration(void)
+{
+    static const char *const usp[] = {
+        "000: e5 19 28 a1", "004: 00 00 10 00", "008: 00 00 04 06",
+        "00c: 00 00 01 00", "034: 40 00 00 00", "040: 10 00 52 00",
+        "04c: 00 00 00 01", "100: 03 00 01 00", "104: 88 77 66 55",
+        "108: 44 33 22 11", NULL
+    };
+    /* 16 lanes of speed 5, of which 8 work, with speed 4 */
+    static const char *const dsp[] = {
+        "000: e5 19 29 a1", "004: 00 00 10 00", "008: 00 00 04 06",
+        "00c: 00 00 01 00", "034: 40 00 00 00", "040: 10 00 62 00",
+        "04c: 05 01 10 02", "050: 00 00 84 20", "06c: 3e 00 00 00",
+        "100: 03 00 01 00", "104: 88 77 66 55", "108: 44 33 22 11", NULL
+    };
+    static const char *const ld[] = {
+        "000: 86 80 93 0d", "004: 00 00 10 00", "008: 00 10 02 05",
+        "034: 40 00 00 00", "040: 10 00 02 00", "04c: 05 01 00 00",
+        "050: 00 00 84 00", "06c: 3e 00 00 00", "100: 03 00 01 00",
+        "104: 02 00 00 00", NULL
+    };
+    Fabric *f = fabric_new();
+
+    f->fm->ops.config = config_read;
+    check_registers(f, 0x5103, "01", "", usp);
+    check_registers(f, 0x5103, "02", "", dsp);
+    check_registers(f, 0x5301, "02", "03 00 00 00 ", ld);
+    f->down[LEAF][2] = true;
+    command(f, LEAF, 0x5103, "02 50 f0 00 00*4", "00*4");
+    f->down[LEAF][2] = false;
+    /* the second and the fourth byte; and a write */
+    command(f, LEAF, 0x5103, "02 00 a0 00 00*4", "00 19 00 a1");
+    refused(f, LEAF, 0x5103, "02 04 f0 80 07 00 00 00", CXLF_CCI_UNSUPPORTED);
+    refused(f, LEAF, 0x5301, "02 04 f0 80 03 00 00 00 07 00 00 00",
+            CXLF_CCI_UNSUPPORTED);
+    fabric_free(f);
+}
+
 static void test_virtual_switch(void)
 {
     Fabric *f = fabric_new();
@@ -173,7 +247,13 @@ static void test_virtual_switch(void)
     g_assert_cmpint(f->event.type, ==, CXLF_FM_AER);
     g_assert_cmphex(f->event.start, ==, 0x4000);
     g_assert_cmphex(f->event.tag[0], ==, 0x61);
-    refused(f, LEAF, 0x5203, "00 03 00*38", CXLF_CCI_INVALID_INPUT);
+    command(f, LEAF, 0x5203, "00 01 00 00 01 00 00 80 | 00*32", "");
+    refused(f, LEAF, 0x5203, "00 01 00 00 01 00 00 00 | 00*32",
+            CXLF_CCI_INVALID_INPUT);    /* a correctable one */
+    refused(f, LEAF, 0x5203, "00 01 00 00 00 c0 00 00 | 00*32",
+            CXLF_CCI_INVALID_INPUT);    /* two */
+    refused(f, LEAF, 0x5203, "00 03 00 00 00 40 00 00 | 00*32",
+            CXLF_CCI_INVALID_INPUT);
     fabric_free(f);
 }
 
@@ -235,6 +315,20 @@ static void test_mld_port(void)
     fabric_free(f);
 }
 
+static void count_qos(void *opaque, unsigned component)
+{
+    Fabric *f = opaque;
+
+    g_assert_cmpuint(component, ==, MLD);
+    f->operation++;
+}
+
+static uint8_t say_qos(void *opaque, unsigned component)
+{
+    g_assert_nonnull(opaque);
+    return 0x20 + component;
+}
+
 static void test_mld(void)
 {
     Fabric *f = fabric_new();
@@ -264,6 +358,9 @@ static void test_mld(void)
     command(f, MLD, 0x5404, "01 14 28 08 34 12 40", "01 14 28 08 34 12 40");
     command(f, MLD, 0x5403, "", "01 14 28 08 34 12 40");
     command(f, MLD, 0x5405, "", "11");
+    f->fm->ops.backpressure = say_qos;
+    f->fm->ops.qos_set = count_qos;
+    command(f, MLD, 0x5405, "", "22");
     refused(f, MLD, 0x5404, "01 28 14 08 34 12 40", CXLF_CCI_INVALID_INPUT);
     refused(f, MLD, 0x5404, "01 14 65 08 34 12 40", CXLF_CCI_INVALID_INPUT);
     refused(f, MLD, 0x5404, "01 14 28 10 34 12 40", CXLF_CCI_INVALID_INPUT);
@@ -273,6 +370,10 @@ static void test_mld(void)
     refused(f, MLD, 0x5406, "04 01", CXLF_CCI_INVALID_INPUT);
     refused(f, MLD, 0x5406, "00 01", CXLF_CCI_INVALID_INPUT);
     command(f, MLD, 0x5409, "04 00 | ff ff ff 01", "04 00 | ff ff ff 01");
+    /* told of what was set, and of nothing else */
+    g_assert_cmpuint(f->operation, ==, 2);
+    command(f, MLD, 0x5404, "01 14 28 08 34 12 40", "01 14 28 08 34 12 40");
+    g_assert_cmpuint(f->operation, ==, 3);
     command(f, MLD, 0x5408, "02 02", "02 02 | ff 01");
     fabric_free(f);
 }
@@ -374,15 +475,39 @@ static void test_pbr_switch(void)
             " | 07 01 ff 0f 07 00 00 00 | e5 19 28 a1 00 00 00 00"
             " | 01 00*7 | 00*30");
     refused(f, LEAF, 0x5702, "01 06", CXLF_CCI_INVALID_INPUT);
-    command(f, LEAF, 0x5704, "00 00 02 00 | 01 01 00 00 00 | 02 01 04 00 00",
+    command(f, LEAF, 0x5704, "00 00 03 00 | 01 01 00 00 00 | 02 01 04 00 00"
+            " | 05 01 02 00 04",
             "");
-    command(f, LEAF, 0x5703, "00 00 05 00", "09 00 05 00"
+    /* each LD of the MLD is a target, as instance 1 and its number */
+    command(f, LEAF, 0x5703, "00 00 09 00", "11 00 09 00"
             " | 00 00 01 00 00 00 01 01 | 01 00 01 00 01 01 ff 0f"
-            " | 02 00 02 00 ff 02 ff 0f | 03 00 02 00 ff 03 ff 0f"
-            " | 04 00 02 00 ff 04 02 01");
-    command(f, LEAF, 0x5703, "06 00 01 00", "09 00 01 00"
-            " | 07 00 00 00 ff 07 ff 0f");
-    refused(f, LEAF, 0x5703, "0a 00 01 00", CXLF_CCI_INVALID_INPUT);
+            " | 02 00 02 00 ff 02 ff 0f"
+            " | 02 00 02 01 ff 02 ff 0f | 02 00 02 02 ff 02 ff 0f"
+            " | 02 00 02 03 ff 02 ff 0f | 02 00 02 04 ff 02 05 01"
+            " | 03 00 02 00 ff 03 ff 0f | 04 00 02 00 ff 04 02 01");
+    command(f, LEAF, 0x5703, "0a 00 02 00", "11 00 02 00"
+            " | 07 00 00 00 ff 07 ff 0f | 0a 00 02 00 ff 0a ff 0f");
+    /* those of the multi-headed device, at the ports of their heads */
+    command(f, LEAF, 0x5703, "0c 00 05 00", "11 00 05 00"
+            " | 0a 00 02 01 ff 0a ff 0f | 0a 00 02 03 ff 0a ff 0f"
+            " | 0b 00 02 00 ff 0b ff 0f"
+            " | 0b 00 02 02 ff 0b ff 0f | 0b 00 02 04 ff 0b ff 0f");
+    command(f, LEAF, 0x5703, "11 00 01 00", "11 00 00 00");
+    refused(f, LEAF, 0x5703, "12 00 01 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5704, "00 00 01 00 | 06 01 02 00 05",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5704, "00 00 01 00 | 06 01 03 00 01",
+            CXLF_CCI_INVALID_INPUT);    /* an SLD has none */
+    refused(f, LEAF, 0x5704, "00 00 01 00 | 05 01 02 00 03",
+            CXLF_CCI_INVALID_INPUT);    /* of another LD */
+    refused(f, LEAF, 0x5704, "00 00 02 00 | 06 01 02 00 03 | 06 01 02 00 02",
+            CXLF_CCI_INVALID_INPUT);
+    /* one target gives its PID to another */
+    command(f, LEAF, 0x5704, "00 00 02 00 | 06 01 02 00 04 | 05 01 02 00 03",
+            "");
+    command(f, LEAF, 0x5704, "01 00 01 00 | 05 01 02 00 03", "");
+    command(f, LEAF, 0x5703, "05 00 02 00", "11 00 02 00"
+            " | 02 00 02 03 ff 02 ff 0f | 02 00 02 04 ff 02 06 01");
     refused(f, LEAF, 0x5704, "00 00 01 00 | 02 01 00 00 00",
             CXLF_CCI_INVALID_INPUT);    /* of another target already */
     refused(f, LEAF, 0x5704, "00 00 01 00 | ff 0f 00 00 00",
@@ -396,7 +521,7 @@ static void test_pbr_switch(void)
     refused(f, LEAF, 0x5704, "02 00 01 00 | 01 01 00 00 00",
             CXLF_CCI_INVALID_INPUT);
     command(f, LEAF, 0x5704, "01 00 01 00 | 01 01 00 00 00", "");
-    command(f, LEAF, 0x5703, "00 00 01 00", "09 00 01 00"
+    command(f, LEAF, 0x5703, "00 00 01 00", "11 00 01 00"
             " | 00 00 01 00 00 00 ff 0f");
     f->at_once = true;
     command_with(f, LEAF, 0x5706, "00 00 02 00 | 02 01 00 00"
@@ -404,6 +529,7 @@ static void test_pbr_switch(void)
                  CXLF_CCI_BACKGROUND, "");
     g_assert_true(f->binding.by_pid);
     g_assert_cmphex(f->binding.pid, ==, 0x102);
+    g_assert_cmpuint(f->binding.device, ==, CXLF_FM_NO_DEVICE);
     command(f, LEAF, 0x5705, "00 02", "02 01 | 00 00"
             " | 11 00*7 | 21 22 | 33 00*7 | 41 42");
     refused(f, LEAF, 0x5705, "00 00", CXLF_CCI_INVALID_INPUT);
@@ -413,9 +539,9 @@ static void test_pbr_switch(void)
             CXLF_CCI_INVALID_INPUT);
     refused(f, LEAF, 0x5706, "02 00 02 00 | 02 01 00*22",
             CXLF_CCI_INVALID_INPUT);
-    refused(f, LEAF, 0x5202, "00 02 00", CXLF_CCI_INVALID_INPUT);
     command_with(f, LEAF, 0x5706, "01 00 02 00 | 00*24", CXLF_CCI_BACKGROUND,
                  "");
+    g_assert_cmpuint(f->erases, ==, 0);
     command(f, LEAF, 0x5705, "00 02", "ff 0f | 00*22");
     command(f, LEAF, 0x5707, "00 00 08 00", "00 00 02 00"
             " | 00 00 00 10 | bf 0c 00*30 | 00*3"
@@ -521,12 +647,147 @@ static void test_gfd(void)
     fabric_free(f);
 }
 
+#define GIB_64 "00 00 00 00 10 00 00 00"
+/* vPPB 1: on, segments of 64 GiB, 4 of them from 64 GiB on */
+#define FAST "01 00 01 00 | " GIB_64 " | ff ff ff ff 4f 00 00 00"
+#define ALLOW(vector_and_operation, pid) \
+    "00 " vector_and_operation " " pid " | 00*20"
+
+/* Host 0's GAE may reach PIDs 5h, 123h and FFEh, and 0 for GIM. */
+static Fabric *fabric_with_gae(void)
+{
+    Fabric *f = fabric_new();
+
+    command(f, LEAF, 0x5902, ALLOW("00", "23 01"), "");
+    command(f, LEAF, 0x5902, ALLOW("00", "05 00"), "");
+    command(f, LEAF, 0x5902, ALLOW("10", "00 00"), "");
+    command(f, LEAF, 0x5902, "00 00 fe 0f | 11*20", "");
+    return f;
+}
+
+static const struct cxlf_fm_who host_0 = {
+    .pid = 0x10, .port = 0, .host = true,
+};
+
+static void test_gae(void)
+{
+    Fabric *f = fabric_with_gae();
+
+    refused(f, LEAF, 0x5902, ALLOW("00", "ff 0f"), CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5902, ALLOW("02", "23 01"), CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5902, ALLOW("20", "23 01"), CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5902, "01 00 23 01 | 00*20", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5902, "02 00 23 01 | 00*20", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5902, "00 00 23 01 | 00*19", CXLF_CCI_INVALID_LENGTH);
+    refused(f, SPINE, 0x5902, ALLOW("00", "23 01"), CXLF_CCI_UNSUPPORTED);
+
+    f->who = host_0;
+    command(f, LEAF, 0x5802, "00*4 | 00 04 00 00", "20 00*35 08 00*474 40"
+            " | 01 00*511");
+    command(f, LEAF, 0x5802, "24 00 00 00 | 02 00 00 00", "08 00");
+    command(f, LEAF, 0x5802, "00 04 00 00 | 00 00 00 00", "");
+    refused(f, LEAF, 0x5802, "00 04 00 00 | 01 00 00 00",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5802, "ff*4 | 01 00 00 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5802, "00*4 | ff*4", CXLF_CCI_INVALID_INPUT);
+    /* A host has no say in what it may reach. */
+    refused(f, LEAF, 0x5902, ALLOW("00", "06 00"), CXLF_CCI_UNSUPPORTED);
+    fabric_free(f);
+}
+
+static void test_fast(void)
+{
+    Fabric *f = fabric_with_gae();
+
+    f->who = host_0;
+    command(f, LEAF, 0x5803, "01 00 08 00", "01 00*19 | 10 00 40 00 03 00"
+            " | 05 00 23 01 fe 0f");
+    command(f, LEAF, 0x5804, FAST, "");
+    command(f, LEAF, 0x5803, "01 00 02 00", FAST " | 10 00 40 00 02 00"
+            " | 05 00 23 01");
+    refused(f, LEAF, 0x5803, "00 00 02 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5803, "04 00 02 00", CXLF_CCI_INVALID_INPUT);
+    /* of the USP, too large, not aligned, the other way round, too many */
+    refused(f, LEAF, 0x5804, "00 00 01 00 | " GIB_64 " | ff*4 1f 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5804, "02 08 01 00 | 00*4 50 00*3 | ff*4 5f 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5804, "02 01 01 00 | 00*4 50 00*3 | ff*4 5f 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5804, "02 00 01 00 | 00*4 60 00*3 | 00*4 70 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5804, "02 07 01 00 | 00*5 f8 ff ff | ff*5 07 00*2",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5804, "02 00 01 00 | 00*5 01 00*2 | ff*4 0f 02 00*2",
+            CXLF_CCI_INVALID_INPUT);
+    /* what another one takes; then beside it, of the largest segments */
+    refused(f, LEAF, 0x5804, "02 00 01 00 | 00*4 40 00*3 | ff*4 5f 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    command(f, LEAF, 0x5804, "02 07 01 00 | 00*5 08 00*2 | ff*5 0f 00*2", "");
+    command(f, LEAF, 0x5804, "02 ff 00 00 | ff*16", "");
+    command(f, LEAF, 0x5803, "02 00 00 00", "02 00*19 | 10 00 40 00 00 00");
+    fabric_free(f);
+}
+
+static void test_segments(void)
+{
+    Fabric *f = fabric_with_gae();
+
+    f->who = host_0;
+    command(f, LEAF, 0x5804, FAST, "");
+    command(f, LEAF, 0x5806, "01 00 03 00 01 00 | 01 00 00 00 23 01 00 00"
+            " | 01 01 02 00 03 00 00 00 | 03 00 00 00 00 00 00 00", "");
+    command(f, LEAF, 0x5805, "01 00 04 00 00 00", "01 00 04 00 | 00*8"
+            " | 01 00 00 00 23 01 00 00 | 01 01 02 00 03 00 00 00"
+            " | 03 00*7");
+    /* not in the GMV, nor in the VTV; flags, reserved, interleave, ... */
+    refused(f, LEAF, 0x5806, "01 00 02 00 00 00 | 00*8 | 01 00*3 06 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 03 00*3 05 00*3",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 04 00*7",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 00*3 01 00*4",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 00*7 01",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 01 05 00*6",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 01 01 07 00*5",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 01 00 00 00 | 01 02 00 00 3d 00 00 00",
+            CXLF_CCI_INVALID_INPUT);
+    command(f, LEAF, 0x5806, "01 00 01 00 0f 00 | 01 02 00 00 3c 00 00 00",
+            "");
+    refused(f, LEAF, 0x5806, "01 00 01 00 10 00 | 00*8",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 00 00 00 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5806, "01 00 02 00 00 00 | 00*8",
+            CXLF_CCI_INVALID_LENGTH);
+    refused(f, LEAF, 0x5805, "01 00 11 00 00 00", CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5805, "04 00 01 00 00 00", CXLF_CCI_INVALID_INPUT);
+
+    command(f, LEAF, 0x5808, "01 00 02 00 03 00 | 05 00 | 23 01", "");
+    command(f, LEAF, 0x5807, "01 00 04 00 02 00",
+            "01 00 04 00 | ff 0f | 05 00 | 23 01 | ff 0f");
+    refused(f, LEAF, 0x5808, "01 00 02 00 05 00 | 05 00 | 00 10",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5808, "01 00 01 00 40 00 | 05 00",
+            CXLF_CCI_INVALID_INPUT);
+    refused(f, LEAF, 0x5808, "03 00 01 00 00 00 | 05 00 | 00",
+            CXLF_CCI_INVALID_LENGTH);
+    refused(f, LEAF, 0x5807, "01 00 41 00 00 00", CXLF_CCI_INVALID_INPUT);
+    command(f, LEAF, 0x5807, "01 00 01 00 05 00", "01 00 01 00 | ff 0f");
+    fabric_free(f);
+}
+
 /* What is not there, and answers that have no room. */
 static void test_refusals(void)
 {
     static const uint16_t absent[] = {
         0x0100, 0x4900, 0x490b, 0x5104, 0x5204, 0x5303, 0x540a, 0x5502,
-        0x5609, 0x570c, 0x5716, 0x5800, 0x5900, 0xffff,
+        0x5609, 0x570c, 0x5716, 0x5800, 0x5801, 0x5802, 0x5808, 0x5809,
+        0x5900, 0x5901, 0x5903, 0xffff,
     };
     Fabric *f = fabric_new();
     uint8_t in[4] = { 2, 2, 7 }, out[36];
@@ -559,6 +820,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fm/layout/effects-log", test_effects_log);
     g_test_add_func("/fm/layout/pbr-component", test_pbr_component);
     g_test_add_func("/fm/layout/physical-switch", test_physical_switch);
+    g_test_add_func("/fm/layout/configuration", test_configuration);
     g_test_add_func("/fm/layout/virtual-switch", test_virtual_switch);
     g_test_add_func("/fm/layout/mld-port", test_mld_port);
     g_test_add_func("/fm/layout/mld", test_mld);
@@ -567,6 +829,9 @@ int main(int argc, char **argv)
     g_test_add_func("/fm/layout/pbr-switch", test_pbr_switch);
     g_test_add_func("/fm/layout/tables", test_tables);
     g_test_add_func("/fm/layout/gfd", test_gfd);
+    g_test_add_func("/fm/layout/gae", test_gae);
+    g_test_add_func("/fm/layout/fast", test_fast);
+    g_test_add_func("/fm/layout/segments", test_segments);
     g_test_add_func("/fm/layout/refusals", test_refusals);
     return g_test_run();
 }

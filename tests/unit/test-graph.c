@@ -63,7 +63,8 @@ static void test_named(void)
 {
     static const char *const some[][2] = {
         { "/host@0", "pid" }, { "/leaf@0", "latency" }, { "/gfam@0", "lds" },
-        { "/gfam@0", "bound" }, { "/spine@0", NULL }, { "/link@0", NULL },
+        { "/gfam@0", "bound" }, { "/gfam@0", "dynamic-capacity" },
+        { "/spine@0", NULL }, { "/link@0", NULL },
     };
     struct cxlf_topology t = fixture_topology(300, 1, 2, 1);
 
@@ -103,6 +104,8 @@ static void change(struct cxlf_topology *t)
     if (g_test_rand_bit()) {
         g.lds[0] = 2;
         g.bound[0][g_test_rand_int_range(0, 2)] = t->hosts - 1;
+    } else if (t->gfam[0].bulk) {
+        g.dynamic[0] = CXLF_CAPACITY_UNIT;
     }
 }
 
@@ -207,6 +210,11 @@ static void test_errors(void)
         { "/gfam@0", "lds", 0, NULL, 0, "'lds' must be 1 to 16" },
         { "/gfam@0", "bound", 2, NULL, 0, "'bound' must have a host, or "
           "ffffffff for none, for each of up to 'lds' logical devices" },
+        { "/gfam@0", "dynamic-capacity", 1, NULL, 0, "'dynamic-capacity' must "
+          "be bytes, in two cells" },
+        { "/gfam@0", "dynamic-capacity", 0, "\0\0\0\0\x10\0\0\0", 8,
+          "'dynamic-capacity' must be a multiple of 256 MiB up to "
+          "'bulk-size' and to 1 TiB, and without 'lds'" },
         { "/gfam@0", "bulk-mode", 0, "soft", 5, "'bulk-mode' must be "
           "\"coherent\" or \"software\"" },
         { "/host@1", "leaf", 0, "", 0, "must have 'leaf' (one cell)" },

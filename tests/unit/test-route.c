@@ -784,6 +784,19 @@ static void test_access(void)
     g_assert_false(cxlf_may_access(&f.r, 0, 0, UNIT));
     g_assert_false(cxlf_may_access(&f.r, 0, 1, UNIT - 1));
     g_assert_true(cxlf_may_access(&f.r, 0, 1, UNIT));
+    /* A GAE bars its own host, from all of the device. */
+    g_assert_false(cxlf_gae_set(&f.r, 0, 1, false));
+    cxlf_routes_begin(&f.r);
+    g_assert_false(cxlf_gae_set(&f.r, 1, 1, false));
+    g_assert_false(cxlf_gae_set(&f.r, 0, CXLF_NO_PID, false));
+    g_assert_true(cxlf_gae_set(&f.r, 0, 1, false));
+    cxlf_routes_end(&f.r);
+    g_assert_false(cxlf_may_access(&f.r, 0, 1, UNIT));
+    g_assert_true(cxlf_may_access(&f.r, 0, 0, UNIT - 1));
+    cxlf_routes_begin(&f.r);
+    g_assert_true(cxlf_gae_set(&f.r, 0, 1, true));
+    cxlf_routes_end(&f.r);
+    g_assert_true(cxlf_may_access(&f.r, 0, 1, UNIT));
     cxlf_routes_begin(&f.r);
     g_assert_true(cxlf_group_set(&f.r, 0, 0, UNIT, CXLF_GROUPS));
     cxlf_routes_end(&f.r);
@@ -810,6 +823,59 @@ static void test_lds(void)
                             f.g.bound[0][ld] == host);
         }
     }
+    fabric_done(&f);
+}
+
+/* A host reaches the blocks that it was given, and no others. */
+static void test_extents(void)
+{
+    const uint64_t block = CXLF_EXTENT_BLOCK, base = 3 * UNIT;
+
+    f.t = fixture_topology(20, 1, 1, 1);
+    f.t.gfam[0].hot = f.t.gfam[0].bulk = 2 * UNIT;
+    cxlf_graph_default(&f.t, 0, &f.g);
+    f.g.dynamic[0] = UNIT;
+    fabric_init(&f);
+    g_assert_true(cxlf_may_access(&f.r, 0, 1, base - 1));
+    g_assert_false(cxlf_may_access(&f.r, 0, 1, base));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base, block, true));
+    cxlf_routes_begin(&f.r);
+    g_assert_false(cxlf_extent_set(&f.r, 1, 1, base, block, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 16, base, block, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base - block, block, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base + 1, block, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base, block + 1, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base + UNIT, block, true));
+    g_assert_false(cxlf_extent_set(&f.r, 0, 1, base, UNIT + block, true));
+    g_assert_true(cxlf_extent_set(&f.r, 0, 1, base + block, 2 * block,
+                                  true));
+    g_assert_true(cxlf_extent_set(&f.r, 0, 15, base + 2 * block, block,
+                                  true));
+    cxlf_routes_end(&f.r);
+    for (uint32_t host = 0; host < 20; host++) {
+        for (unsigned i = 0; i < UNIT / block; i++) {
+            bool may = (host == 1 && (i == 1 || i == 2)) ||
+                       (host == 15 && i == 2);
+
+            g_assert_cmpint(cxlf_may_access(&f.r, 0, host, base + i * block),
+                            ==, may);
+            g_assert_cmpint(cxlf_may_access(&f.r, 0, host, base +
+                                            (i + 1) * block - 1), ==, may);
+        }
+    }
+    g_assert_false(cxlf_may_access(&f.r, 0, 1, base + UNIT));
+    cxlf_routes_begin(&f.r);
+    g_assert_true(cxlf_sat_set(&f.r, 0, 15, 0));
+    g_assert_true(cxlf_extent_set(&f.r, 0, 1, base + 2 * block, block,
+                                  false));
+    cxlf_routes_end(&f.r);
+    g_assert_true(cxlf_may_access(&f.r, 0, 1, base + block));
+    g_assert_false(cxlf_may_access(&f.r, 0, 1, base + 2 * block));
+    g_assert_false(cxlf_may_access(&f.r, 0, 15, base + 2 * block));
+    cxlf_routes_begin(&f.r);
+    cxlf_routes_reset(&f.r);
+    cxlf_routes_end(&f.r);
+    g_assert_false(cxlf_may_access(&f.r, 0, 1, base + block));
     fabric_done(&f);
 }
 
@@ -913,6 +979,7 @@ int main(int argc, char **argv)
     g_test_add_func("/route/threads", test_threads);
     g_test_add_func("/route/access", test_access);
     g_test_add_func("/route/lds", test_lds);
+    g_test_add_func("/route/extents", test_extents);
     g_test_add_func("/route/gdt", test_gdt);
     g_test_add_func("/route/large", test_large);
     return g_test_run();

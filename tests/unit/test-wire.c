@@ -396,6 +396,96 @@ static void test_plugged(void)
     g_assert_true(cxlf_wire_check_header(&h, &why));
 }
 
+static void test_extent(void)
+{
+    const struct cxlf_wire_extent good = {
+        .gfam = 7, .what = CXLF_EXTENT_TAKE,
+        .start = CXLF_MAX_HOT + CXLF_MAX_BULK - CXLF_EXTENT_BLOCK,
+        .length = CXLF_EXTENT_BLOCK, .token = 1, .tag = { 1, 2 },
+        .sequence = UINT16_MAX, .more = 1,
+    };
+    struct cxlf_wire_extent bad[10], out;
+    struct cxlf_wire_header h = good_header;
+    const char *why;
+
+    g_assert_true(cxlf_wire_read_extent(&good, sizeof(good), &out, &why));
+    g_assert_cmpmem(&good, sizeof(good), &out, sizeof(out));
+    g_assert_false(cxlf_wire_read_extent(&good, sizeof(good) - 1, &out,
+                                         &why));
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        bad[i] = good;
+    }
+    bad[0].gfam = 8;
+    bad[1].what = CXLF_EXTENT_WHATS;
+    bad[2].start += CXLF_EXTENT_BLOCK;
+    bad[3].start -= 4096;
+    bad[4].length = 0;
+    bad[5].length += CXLF_EXTENT_BLOCK;
+    bad[6].length = UINT64_MAX / CXLF_EXTENT_BLOCK * CXLF_EXTENT_BLOCK;
+    bad[7].token = 0;
+    bad[8].sequence++;
+    bad[9].more = 2;
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_false(cxlf_wire_read_extent(&bad[i], sizeof(out), &out,
+                                             &why));
+    }
+    h.type = CXLF_WIRE_EXTENT;
+    h.length = sizeof(out);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.length--;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+}
+
+static void test_aer(void)
+{
+    const struct cxlf_wire_aer good = {
+        .vppb = CXLF_WIRE_VPPBS - 1, .error = 1u << 18, .header = { 1, 2 },
+    };
+    struct cxlf_wire_aer bad[] = { good, good, good, good, good, good };
+    struct cxlf_wire_header h = good_header;
+    struct cxlf_wire_aer out;
+    const char *why;
+
+    g_assert_true(cxlf_wire_read_aer(&good, sizeof(good), &out, &why));
+    g_assert_cmpmem(&good, sizeof(good), &out, sizeof(out));
+    g_assert_false(cxlf_wire_read_aer(&good, sizeof(good) - 1, &out, &why));
+    bad[0].vppb++;
+    bad[1].error = 0;
+    bad[2].error = CXLF_AER_CORRECTABLE;
+    bad[3].error |= 1u << 19;
+    bad[4].error |= CXLF_AER_CORRECTABLE;   /* no correctable one */
+    bad[5].error = 1u << 0;                 /* no uncorrectable one */
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_assert_false(cxlf_wire_read_aer(&bad[i], sizeof(out), &out, &why));
+    }
+    g_assert_true(cxlf_aer_is_error(CXLF_AER_CORRECTABLE | 1u << 0));
+    h.type = CXLF_WIRE_AER;
+    h.length = sizeof(out);
+    g_assert_true(cxlf_wire_check_header(&h, &why));
+    h.length++;
+    g_assert_false(cxlf_wire_check_header(&h, &why));
+}
+
+static void test_extent_answer(void)
+{
+    struct cxlf_wire_extent_answer a = { .token = 1 }, out;
+    const char *why;
+
+    for (; a.what < CXLF_EXTENT_ANSWERS; a.what++) {
+        g_assert_true(cxlf_wire_read_extent_answer(&a, sizeof(a), &out,
+                                                   &why));
+        g_assert_cmpmem(&a, sizeof(a), &out, sizeof(out));
+    }
+    g_assert_false(cxlf_wire_read_extent_answer(&a, sizeof(a), &out, &why));
+    a.what = 0;
+    g_assert_false(cxlf_wire_read_extent_answer(&a, sizeof(a) + 1, &out,
+                                                &why));
+    a.zero = 1;
+    g_assert_false(cxlf_wire_read_extent_answer(&a, sizeof(a), &out, &why));
+    a.zero = a.token = 0;
+    g_assert_false(cxlf_wire_read_extent_answer(&a, sizeof(a), &out, &why));
+}
+
 static void test_refuse(void)
 {
     struct cxlf_wire_refuse r, out;
@@ -458,6 +548,9 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/cci", test_cci);
     g_test_add_func("/wire/plug", test_plug);
     g_test_add_func("/wire/plugged", test_plugged);
+    g_test_add_func("/wire/extent", test_extent);
+    g_test_add_func("/wire/aer", test_aer);
+    g_test_add_func("/wire/extent-answer", test_extent_answer);
     g_test_add_func("/wire/refuse", test_refuse);
     g_test_add_func("/wire/random", test_random);
     return g_test_run();

@@ -10,15 +10,13 @@
 #include <string.h>
 #include "cxlfm.h"
 
-#define UNIT        (256ull << 20)  /* of capacities, in bytes */
 #define NO_PID      0xfffu
 #define PORTS       256
 #define CHUNK       128             /* ports that are asked for at once */
 #define ENTRIES     64              /* of a table, the same */
 #define VCSS        64
-#define LDS         16
 
-static unsigned component_of(const Options *options, const char *text)
+unsigned component_of(const Options *options, const char *text)
 {
     if (!options->mailbox) {
         return number_of("COMPONENT", text, 255);
@@ -40,8 +38,7 @@ static const char *one_of(const char *const *names, size_t n, uint64_t value)
 
 #define ONE_OF(names, value) one_of(names, G_N_ELEMENTS(names), value)
 
-static void add_hex(json_t *row, const char *name, uint64_t value,
-                    int digits)
+void add_hex(json_t *row, const char *name, uint64_t value, int digits)
 {
     g_autofree char *text = g_strdup_printf("0x%0*" G_GINT64_MODIFIER "x",
                                             digits, value);
@@ -49,7 +46,7 @@ static void add_hex(json_t *row, const char *name, uint64_t value,
     json_object_set_new(row, name, json_string(text));
 }
 
-static void add(json_t *row, const char *name, uint64_t value)
+void add(json_t *row, const char *name, uint64_t value)
 {
     json_object_set_new(row, name, json_integer(value));
 }
@@ -238,8 +235,25 @@ static json_t *ports(const Options *options, char **argument)
     return rows;
 }
 
+/* The PID that a vPPB is bound to. */
+static unsigned pid_binding(const Options *options, unsigned component,
+                            unsigned vcs, unsigned vppb)
+{
+    GByteArray *in = payload();
+    unsigned pid;
+    Answer a;
+
+    put(in, vcs, 1);
+    put(in, vppb, 1);
+    a = cci_call(options, component, 0x5705, in);
+    pid = take(&a, 2);
+    answer_free(&a);
+    return pid;
+}
+
 static json_t *vcs(const Options *options, char **argument)
 {
+    enum { UNBOUND, PID = 4 };
     static const char *const states[] = {
         "unbound", "in progress", "port", "ld", "pid",
     };
@@ -271,8 +285,12 @@ static json_t *vcs(const Options *options, char **argument)
             add(row, "usp", usp);
             add(row, "vppb", vppb);
             add_text(row, "bound-to", ONE_OF(states, state));
-            add_or_null(row, "port", state ? port : NO_PID, NO_PID);
+            add_or_null(row, "port", state == UNBOUND || state == PID ?
+                        NO_PID : port, NO_PID);
             add_or_null(row, "ld", ld, UINT8_MAX);
+            add_or_null(row, "pid", state == PID ?
+                        pid_binding(options, component, number[i], vppb) :
+                        NO_PID, NO_PID);
             json_array_append_new(rows, row);
         }
         answer_free(&a);
@@ -295,6 +313,75 @@ static json_t *bind_vppb(const Options *options, char **argument)
     return NULL;
 }
 
+/* Configure PID Binding: COMPONENT VCS VPPB [PID], of 1Ch bytes. */
+static json_t *bind_by_pid(const Options *options, char **argument,
+                           bool end)
+{
+    unsigned component = component_of(options, argument[0]);
+    GByteArray *in = payload();
+
+    put(in, end, 1);
+    put(in, number_of("VCS", argument[1], VCSS - 1), 1);
+    put(in, number_of("VPPB", argument[2], 255), 1);
+    put(in, 0, 1);
+    put(in, end ? 0 : number_of("PID", argument[3], NO_PID - 1), 2);
+    put(in, 0, 2);
+    put(in, 0, 8);              /* no latency is reported, */
+    put(in, 0, 2);
+    put(in, 0, 8);              /* and no bandwidth */
+    put(in, 0, 2);
+    cci_wait(options, component, 0x5706, in);
+    return NULL;
+}
+
+static json_t *bind_pid(const Options *options, char **argument)
+{
+    return bind_by_pid(options, argument, false);
+}
+
+static json_t *unbind_pid(const Options *options, char **argument)
+{
+    return bind_by_pid(options, argument, true);
+}
+
+static json_t *targets(const Options *options, char **argument)
+{
+    static const char *const types[] = { "fabric", "usp", "dsp" };
+    unsigned component = component_of(options, argument[0]);
+    unsigned at = 0, total = 1, n;
+    json_t *rows = json_array();
+
+    while (at < total) {
+        GByteArray *in = payload();
+        Answer a;
+
+        put(in, at, 2);
+        put(in, ENTRIES, 2);
+        a = cci_call(options, component, 0x5703, in);
+        total = take(&a, 2);
+        n = take(&a, 2);
+        if (at < total && n == 0) {
+            fail(EXIT_NOT_DONE, "%s: the answer says that there are %u, and "
+                 "has none from %u on", a.what, total, at);
+        }
+        for (at += n; n; n--) {
+            json_t *row = json_object();
+            unsigned instance;
+
+            skip(&a, 2);
+            add_text(row, "type", ONE_OF(types, take(&a, 1) & 7));
+            instance = take(&a, 1);
+            add_or_null(row, "vcs", take(&a, 1), UINT8_MAX);
+            add(row, "port", take(&a, 1));
+            add_or_null(row, "ld", instance ? instance - 1 : NO_PID, NO_PID);
+            add_or_null(row, "pid", take(&a, 2), NO_PID);
+            json_array_append_new(rows, row);
+        }
+        answer_free(&a);
+    }
+    return rows;
+}
+
 static json_t *unbind(const Options *options, char **argument)
 {
     static const char *const ways[] = { "wait", "managed", "surprise" };
@@ -312,71 +399,6 @@ static json_t *unbind(const Options *options, char **argument)
     put(in, way, 1);
     cci_wait(options, component, 0x5202, in);
     return NULL;
-}
-
-/* Fractions of bandwidth, of each LD: allocated, or the limit. */
-static void get_bandwidth(const Options *options, unsigned component,
-                          unsigned opcode, unsigned lds, uint8_t *value)
-{
-    GByteArray *in = payload();
-    Answer a;
-
-    put(in, lds, 1);
-    put(in, 0, 1);
-    a = cci_call(options, component, opcode, in);
-    skip(&a, 2);
-    for (unsigned i = 0; i < lds; i++) {
-        value[i] = take(&a, 1);
-    }
-    answer_free(&a);
-}
-
-static json_t *lds(const Options *options, char **argument)
-{
-    unsigned component = component_of(options, argument[0]), granularity, n;
-    uint8_t allocated[UINT8_MAX], limit[UINT8_MAX];
-    GByteArray *in = payload();
-    json_t *rows = json_array();
-    Answer a;
-
-    put(in, 0, 1);              /* from the first one on, */
-    put(in, UINT8_MAX, 1);      /* all of them */
-    a = cci_call(options, component, 0x5401, in);
-    skip(&a, 1);
-    granularity = take(&a, 1) & 3;
-    skip(&a, 1);
-    n = take(&a, 1);
-    get_bandwidth(options, component, 0x5406, n, allocated);
-    get_bandwidth(options, component, 0x5408, n, limit);
-    for (unsigned i = 0; i < n; i++) {
-        json_t *row = json_object();
-        uint64_t units = take(&a, 8);
-
-        units += take(&a, 8);
-        add(row, "ld", i);
-        add(row, "memory", units * (UNIT << granularity));
-        add(row, "bandwidth", allocated[i]);
-        add(row, "limit", limit[i]);
-        json_array_append_new(rows, row);
-    }
-    answer_free(&a);
-    return rows;
-}
-
-static json_t *qos(const Options *options, char **argument)
-{
-    Answer a = cci_call(options, component_of(options, argument[0]), 0x5403,
-                        NULL);
-    json_t *row = json_object();
-
-    add_hex(row, "control", take(&a, 1), 2);
-    add(row, "moderate-percentage", take(&a, 1));
-    add(row, "severe-percentage", take(&a, 1));
-    add(row, "sample-interval", take(&a, 1));
-    add(row, "req-cmp-basis", take(&a, 2));
-    add(row, "completion-collection-interval", take(&a, 1));
-    answer_free(&a);
-    return row;
 }
 
 static json_t *pbr(const Options *options, char **argument)
@@ -480,7 +502,7 @@ static json_t *rgt(const Options *options, char **argument)
     return table(options, argument, 0x570a, 6, add_rgt);
 }
 
-static GByteArray *bytes_of(const char *text)
+static GByteArray *bytes_of(const char *name, const char *text)
 {
     GByteArray *bytes = payload();
 
@@ -489,8 +511,8 @@ static GByteArray *bytes_of(const char *text)
             continue;
         }
         if (!g_ascii_isxdigit(text[0]) || !g_ascii_isxdigit(text[1])) {
-            fail(EXIT_USAGE, "PAYLOAD: accepts bytes of two hexadecimal "
-                 "digits, with spaces between them or not");
+            fail(EXIT_USAGE, "%s: accepts bytes of two hexadecimal digits, "
+                 "with spaces between them or not", name);
         }
         put(bytes, g_ascii_xdigit_value(text[0]) << 4 |
             g_ascii_xdigit_value(text[1]), 1);
@@ -499,11 +521,200 @@ static GByteArray *bytes_of(const char *text)
     return bytes;
 }
 
+/* Dynamic capacity */
+
+#define TAG         16              /* bytes */
+#define SHAREABLE   (1u << 3)
+
+enum { ADD_FREE, ADD_SHARED = 3 };
+enum { RELEASE_BY_TAG, RELEASE_FORCED = 1 << 4 };
+
+static json_t *regions(const Options *options, char **argument)
+{
+    unsigned component = component_of(options, argument[0]), n;
+    GByteArray *in = payload();
+    json_t *rows = json_array();
+    Answer a;
+
+    put(in, argument[1] ? number_of("HOST", argument[1], LDS - 1) : 0, 2);
+    put(in, UINT8_MAX, 1);      /* all of them, */
+    put(in, 0, 1);              /* from the first one on */
+    a = cci_call(options, component, 0x5601, in);
+    skip(&a, 3);
+    n = take(&a, 1);
+    for (unsigned i = 0; i < n; i++) {
+        json_t *row = json_object();
+
+        add(row, "region", i);
+        add_hex(row, "dpa", take(&a, 8), 1);
+        skip(&a, 8);
+        add(row, "size", take(&a, 8));
+        add(row, "block", take(&a, 8));
+        json_object_set_new(row, "shareable",
+                            json_boolean(take(&a, 4) & SHAREABLE));
+        skip(&a, 4);
+        json_array_append_new(rows, row);
+    }
+    answer_free(&a);
+    return rows;
+}
+
+static void add_tag(json_t *row, Answer *a)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < TAG; i++) {
+        g_string_append_printf(text, "%02x", (unsigned)take(a, 1));
+    }
+    add_text(row, "tag", text->str);
+}
+
+static json_t *extents(const Options *options, char **argument)
+{
+    unsigned component = component_of(options, argument[0]);
+    unsigned host = number_of("HOST", argument[1], LDS - 1);
+    json_t *rows = json_array();
+    uint32_t at = 0, n, total;
+
+    do {
+        GByteArray *in = payload();
+        Answer a;
+
+        put(in, host, 2);
+        put(in, 0, 2);
+        put(in, UINT32_MAX, 4); /* all of them */
+        put(in, at, 4);
+        a = cci_call(options, component, 0x5603, in);
+        skip(&a, 8);
+        n = take(&a, 4);
+        total = take(&a, 4);
+        skip(&a, 8);
+        at += n;
+        for (; n; n--) {
+            json_t *row = json_object();
+
+            add_hex(row, "dpa", take(&a, 8), 1);
+            add(row, "size", take(&a, 8));
+            add_tag(row, &a);
+            add(row, "sequence", take(&a, 2));
+            skip(&a, 6);
+            json_array_append_new(rows, row);
+        }
+        answer_free(&a);
+    } while (at < total && json_array_size(rows) == at && at);
+    return rows;
+}
+
+/* Hosts of a bitmap of 32 bytes. */
+static void add_hosts(json_t *row, const char *name, Answer *a)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < 32; i++) {
+        unsigned byte = take(a, 1);
+
+        for (unsigned j = 0; j < 8; j++) {
+            if (byte >> j & 1) {
+                g_string_append_printf(text, "%s%u", text->len ? " " : "",
+                                       8 * i + j);
+            }
+        }
+    }
+    add_text(row, name, text->len ? text->str : "-");
+}
+
+static json_t *tags(const Options *options, char **argument)
+{
+    unsigned component = component_of(options, argument[0]);
+    json_t *rows = json_array();
+    uint32_t at = 0, n, total;
+
+    do {
+        GByteArray *in = payload();
+        Answer a;
+
+        put(in, at, 4);
+        put(in, UINT32_MAX, 4);
+        a = cci_call(options, component, 0x5608, in);
+        skip(&a, 4);
+        total = take(&a, 4);
+        n = take(&a, 4);
+        skip(&a, 4);
+        at += n;
+        for (; n; n--) {
+            json_t *row = json_object();
+
+            add_tag(row, &a);
+            json_object_set_new(row, "reference",
+                                json_boolean(take(&a, 1) & 1));
+            skip(&a, 3);
+            add_hosts(row, "hosts", &a);
+            add_hosts(row, "pending", &a);
+            json_array_append_new(rows, row);
+        }
+        answer_free(&a);
+    } while (at < total && json_array_size(rows) == at && at);
+    return rows;
+}
+
+/* Initiate Add and Release, without a list. */
+static void initiate(const Options *options, const char *component,
+                     unsigned opcode, const char *host, unsigned how,
+                     uint64_t size, const char *tag)
+{
+    unsigned to = component_of(options, component);
+    GByteArray *in = payload();
+    g_autoptr(GByteArray) bytes = bytes_of("TAG", tag);
+    Answer a;
+
+    if (bytes->len > TAG) {
+        fail(EXIT_USAGE, "TAG %s: accepts at most %d bytes", tag, TAG);
+    }
+    put(in, number_of("HOST", host, LDS - 1), 2);
+    put(in, how, 1);
+    put(in, 0, 1);              /* region */
+    put(in, size, 8);
+    g_byte_array_append(in, bytes->data, bytes->len);
+    for (unsigned i = bytes->len; i < TAG; i++) {
+        put(in, 0, 1);
+    }
+    put(in, 0, 4);
+    a = cci_call(options, to, opcode, in);
+    answer_free(&a);
+}
+
+static json_t *add_capacity(const Options *options, char **argument)
+{
+    initiate(options, argument[0], 0x5604, argument[1], ADD_FREE,
+             number_of("SIZE", argument[2], INT64_MAX),
+             argument[3] ? argument[3] : "");
+    return NULL;
+}
+
+static json_t *share(const Options *options, char **argument)
+{
+    initiate(options, argument[0], 0x5604, argument[1], ADD_SHARED, 0,
+             argument[2]);
+    return NULL;
+}
+
+static json_t *release(const Options *options, char **argument)
+{
+    if (argument[3] && strcmp(argument[3], "force")) {
+        fail(EXIT_USAGE, "WAY %s: accepts force", argument[3]);
+    }
+    initiate(options, argument[0], 0x5605, argument[1],
+             RELEASE_BY_TAG | (argument[3] ? RELEASE_FORCED : 0), 0,
+             argument[2]);
+    return NULL;
+}
+
 static json_t *raw(const Options *options, char **argument)
 {
     unsigned component = component_of(options, argument[0]);
     unsigned opcode = number_of("OPCODE", argument[1], UINT16_MAX);
-    g_autoptr(GByteArray) in = bytes_of(argument[2] ? argument[2] : "");
+    g_autoptr(GByteArray) in = bytes_of("PAYLOAD",
+                                          argument[2] ? argument[2] : "");
     Answer a = cci_send(options, component, opcode, in);
     g_autoptr(GString) text = g_string_new(NULL);
     json_t *row = json_object();
@@ -527,13 +738,38 @@ const Command commands[] = {
       "a vPPB to the device at a port" },
     { "unbind", "COMPONENT VCS VPPB [WAY]", 3, 4, unbind,
       "WAY: wait, managed or surprise" },
+    { "bind-pid", "COMPONENT VCS VPPB PID", 4, 4, bind_pid,
+      "a vPPB to the LD that has a PID" },
+    { "unbind-pid", "COMPONENT VCS VPPB", 3, 3, unbind_pid,
+      "such a vPPB, managed" },
+    { "targets", "COMPONENT", 1, 1, targets,
+      "what has PIDs at a switch: ports and LDs" },
     { "lds", "COMPONENT", 1, 1, lds, "LDs of a device" },
     { "qos", "COMPONENT", 1, 1, qos, "QoS control of a device" },
+    { "status", "COMPONENT", 1, 1, status, "QoS status of a device" },
+    { "set-qos", "COMPONENT CONTROL MODERATE SEVERE SAMPLE BASIS COLLECTION",
+      7, 7, set_qos, "QoS control, as qos shows it" },
+    { "allocate", "COMPONENT LD FRACTION", 3, 3, allocate,
+      "bandwidth to an LD, in 1/256" },
+    { "limit", "COMPONENT LD FRACTION", 3, 3, limit,
+      "an LD's bandwidth, in 1/256" },
     { "pbr", "COMPONENT", 1, 1, pbr, "PIDs and tables of a PBR component" },
     { "drt", "COMPONENT TABLE FIRST [COUNT]", 3, 4, drt,
       "entries of a DRT, by PID" },
     { "rgt", "COMPONENT TABLE FIRST [COUNT]", 3, 4, rgt,
       "entries of an RGT" },
+    { "regions", "COMPONENT [HOST]", 1, 2, regions,
+      "regions of dynamic capacity" },
+    { "extents", "COMPONENT HOST", 2, 2, extents,
+      "what a host has of dynamic capacity" },
+    { "tags", "COMPONENT", 1, 1, tags,
+      "tags of dynamic capacity, and who has them" },
+    { "add", "COMPONENT HOST SIZE [TAG]", 3, 4, add_capacity,
+      "offer a host an extent of dynamic capacity" },
+    { "share", "COMPONENT HOST TAG", 3, 3, share,
+      "offer a host the extents of a tag" },
+    { "release", "COMPONENT HOST TAG [WAY]", 3, 4, release,
+      "ask a host for them back; WAY: force" },
     { "raw", "COMPONENT OPCODE [PAYLOAD]", 2, 3, raw,
       "any command; bytes in hexadecimal" },
     { NULL }

@@ -28,12 +28,18 @@ _cxlfm()
                 mapfile -t COMPREPLY < <(compgen -W "wait managed surprise" \
                                          -- "$word")
             return ;;
+        release)
+            ((COMP_CWORD == i + 4)) &&
+                mapfile -t COMPREPLY < <(compgen -W "force" -- "$word")
+            return ;;
         *) return ;;
         esac
     done
     [[ $before == --@(id|from|timeout) ]] && return
     mapfile -t COMPREPLY < <(compgen -W "--socket --mailbox --id --from --timeout
-        --json --help list identify ports vcs bind unbind lds qos pbr drt rgt raw" \
+        --json --help list identify ports vcs bind unbind bind-pid unbind-pid
+        targets lds qos status set-qos allocate limit pbr drt rgt regions extents
+        tags add share release raw" \
         -- "$word")
 }
 complete -F _cxlfm cxlfm

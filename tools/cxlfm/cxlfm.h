@@ -98,4 +98,20 @@ typedef struct Command {
 /* Ends in one without a name.  What @run returns is shown: NULL is nothing. */
 extern const Command commands[];
 
+/* The COMPONENT of a command line. */
+unsigned component_of(const Options *options, const char *text);
+void add(json_t *row, const char *name, uint64_t value);
+void add_hex(json_t *row, const char *name, uint64_t value, int digits);
+
+/* qos.c: commands */
+
+#define LDS         16
+
+json_t *lds(const Options *options, char **argument);
+json_t *qos(const Options *options, char **argument);
+json_t *status(const Options *options, char **argument);
+json_t *set_qos(const Options *options, char **argument);
+json_t *allocate(const Options *options, char **argument);
+json_t *limit(const Options *options, char **argument);
+
 #endif /* CXLFM_H */

@@ -1,5 +1,5 @@
 /*
- * Access control: groups, SAT and GDT of the devices
+ * Access control: groups, SAT and GDT of the devices, and GAEs
  *
  * Memory order is that of route.c.
  *
@@ -33,6 +33,42 @@ bool cxlf_group_set(struct cxlf_router *r, uint32_t gfam, uint64_t dpa,
     return true;
 }
 
+bool cxlf_extent_set(struct cxlf_router *r, uint32_t gfam, uint32_t host,
+                     uint64_t dpa, uint64_t length, bool may)
+{
+    uint64_t at, end;
+
+    if (!cxlf_routes_open(r) || gfam >= r->topology->gfams ||
+        host >= r->topology->hosts || host >= CXLF_EXTENT_HOSTS ||
+        dpa % CXLF_EXTENT_BLOCK || length % CXLF_EXTENT_BLOCK ||
+        dpa < r->dynamic[gfam] || dpa > size_of(r, gfam) ||
+        length > size_of(r, gfam) - dpa) {
+        return false;
+    }
+    at = (dpa - r->dynamic[gfam]) / CXLF_EXTENT_BLOCK;
+    end = at + length / CXLF_EXTENT_BLOCK;
+    for (; at < end; at++) {
+        uint16_t *hosts = &r->access[gfam].extent[at];
+        uint16_t old = __atomic_load_n(hosts, __ATOMIC_RELAXED);
+
+        __atomic_store_n(hosts, may ? old | 1u << host : old & ~(1u << host),
+                         __ATOMIC_RELAXED);
+    }
+    return true;
+}
+
+bool cxlf_may_reach_extent(const struct cxlf_router *r, uint32_t gfam,
+                           uint32_t pid, uint64_t dpa)
+{
+    struct cxlf_node node = cxlf_pid_get(r, pid);
+    uint64_t at = (dpa - r->dynamic[gfam]) / CXLF_EXTENT_BLOCK;
+
+    return dpa < size_of(r, gfam) && node.kind == CXLF_NODE_HOST &&
+           node.number < CXLF_EXTENT_HOSTS &&
+           __atomic_load_n(&r->access[gfam].extent[at], __ATOMIC_RELAXED) >>
+           node.number & 1;
+}
+
 bool cxlf_sat_set(struct cxlf_router *r, uint32_t gfam, uint32_t pid,
                   uint32_t groups)
 {
@@ -49,6 +85,22 @@ uint32_t cxlf_sat_get(const struct cxlf_router *r, uint32_t gfam,
 {
     return gfam < r->topology->gfams && pid < CXLF_NO_PID ?
            __atomic_load_n(&r->access[gfam].sat[pid], __ATOMIC_RELAXED) : 0;
+}
+
+bool cxlf_gae_set(struct cxlf_router *r, uint32_t gfam, uint32_t pid,
+                  bool may)
+{
+    uint32_t *word, old;
+
+    if (!cxlf_routes_open(r) || gfam >= r->topology->gfams ||
+        pid >= CXLF_NO_PID) {
+        return false;
+    }
+    word = &r->access[gfam].barred[pid / 32];
+    old = __atomic_load_n(word, __ATOMIC_RELAXED);
+    __atomic_store_n(word, may ? old & ~(1u << pid % 32) :
+                                 old | 1u << pid % 32, __ATOMIC_RELAXED);
+    return true;
 }
 
 bool cxlf_gdt_set(struct cxlf_router *r, uint32_t gfam, uint32_t pid,
@@ -167,8 +219,14 @@ static bool reset_device(struct cxlf_router *r, uint32_t gfam)
             return false;
         }
     }
+    for (uint64_t i = 0; i < g->dynamic[gfam] / CXLF_EXTENT_BLOCK; i++) {
+        if (r->access[gfam].extent[i]) {
+            r->access[gfam].extent[i] = 0;
+        }
+    }
     for (uint32_t pid = 0; pid < CXLF_NO_PID; pid++) {
         cxlf_sat_set(r, gfam, pid, 0);
+        cxlf_gae_set(r, gfam, pid, true);
         for (unsigned i = 0; i < CXLF_GDT_DECODERS; i++) {
             struct cxlf_gdt_entry old = cxlf_gdt_get(r, gfam, pid, i);
 

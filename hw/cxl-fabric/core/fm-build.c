@@ -14,7 +14,7 @@ bool cxlf_fm_init(struct cxlf_fm *fm, const struct cxlf_fm_ops *ops,
     }
     fm->ops = *ops;
     fm->opaque = opaque;
-    fm->components = fm->switches = fm->devices = fm->gfds = 0;
+    fm->components = fm->switches = fm->devices = fm->gfds = fm->gaes = 0;
     return true;
 }
 
@@ -77,11 +77,12 @@ int cxlf_fm_add_device(struct cxlf_fm *fm, uint64_t serial, bool multi,
         d = fm_device(fm, n);
         memset(d, 0, sizeof(*d));
         d->multi = multi;
-        d->lds = lds;
+        d->lds = d->dcd.hosts = lds;
         d->heads = heads;
         d->memory = memory;
         for (unsigned i = 0; i < lds; i++) {
             d->ld[i].erased = true;
+            d->ld[i].pid = CXLF_FM_PID_NONE;
             d->ld[i].range[0] = units / lds;
             d->ld[i].head = i % heads;
         }
@@ -89,9 +90,15 @@ int cxlf_fm_add_device(struct cxlf_fm *fm, uint64_t serial, bool multi,
     return n;
 }
 
-int cxlf_fm_add_gfd(struct cxlf_fm *fm, uint64_t serial)
+int cxlf_fm_add_gfd(struct cxlf_fm *fm, uint64_t serial, unsigned hosts)
 {
-    return add(fm, CXLF_FM_GFD, serial, &fm->gfds, CXLF_FM_GFDS);
+    int n = hosts > CXLF_FM_LDS ? -1 :
+            add(fm, CXLF_FM_GFD, serial, &fm->gfds, CXLF_FM_GFDS);
+
+    if (n >= 0) {
+        fm_dcd(fm, n)->hosts = hosts;
+    }
+    return n;
 }
 
 static bool is_kind(const struct cxlf_fm *fm, unsigned component,
@@ -105,17 +112,16 @@ bool cxlf_fm_add_region(struct cxlf_fm *fm, unsigned component, uint64_t start,
                         uint64_t length, uint64_t blocks, unsigned flags,
                         bool sanitize)
 {
-    struct cxlf_fm_device *d;
+    struct cxlf_fm_dcd *d = component < fm->components ?
+                            fm_dcd(fm, component) : NULL;
     struct cxlf_fm_region *last;
 
-    if (!is_kind(fm, component, CXLF_FM_DEVICE) || length == 0 ||
-        start % CXLF_FM_UNIT || length % CXLF_FM_UNIT ||
+    if (!d || length == 0 || start % CXLF_FM_UNIT || length % CXLF_FM_UNIT ||
         length > 1ull << 62 || start > 1ull << 62 || flags > UINT8_MAX ||
         blocks == 0 || blocks < 64 || blocks & 63 ||
         blocks >= 2 * CXLF_FM_UNIT) {
         return false;
     }
-    d = fm_device(fm, component);
     if (d->regions >= CXLF_FM_REGIONS) {
         return false;
     }
@@ -160,6 +166,20 @@ bool cxlf_fm_add_port(struct cxlf_fm *fm, unsigned component, unsigned port,
     return true;
 }
 
+/* The number of a new one, plus 1. */
+static unsigned add_gae(struct cxlf_fm *fm)
+{
+    struct cxlf_fm_gae *g = &fm->gae[fm->gaes++];
+
+    memset(g, 0, sizeof(*g));
+    for (unsigned i = 0; i < CXLF_FM_VPPBS; i++) {
+        for (unsigned j = 0; j < CXLF_FM_IDTS; j++) {
+            g->fast[i].idt[j] = CXLF_FM_PID_NONE;
+        }
+    }
+    return fm->gaes;
+}
+
 bool cxlf_fm_add_vcs(struct cxlf_fm *fm, unsigned component, unsigned vcs,
                      unsigned usp, unsigned vppbs, bool gae)
 {
@@ -168,14 +188,17 @@ bool cxlf_fm_add_vcs(struct cxlf_fm *fm, unsigned component, unsigned vcs,
 
     if (!port || port->state != CXLF_FM_PORT_USP || vcs >= CXLF_FM_VCSS ||
         port->vcs != UINT8_MAX || vppbs == 0 || vppbs > CXLF_FM_VPPBS ||
-        fm_switch(fm, component)->vcs[vcs].exists) {
+        fm_switch(fm, component)->vcs[vcs].exists ||
+        (gae && fm->gaes >= CXLF_FM_GAES)) {
         return false;
     }
     port->vcs = vcs;
     v = &fm_switch(fm, component)->vcs[vcs];
     *v = (struct cxlf_fm_vcs) {
-        .exists = true, .gae = gae, .usp = usp, .vppbs = vppbs,
+        .exists = true, .usp = usp, .vppbs = vppbs,
+        .gae = gae ? add_gae(fm) : 0,
     };
+    fm_switch(fm, component)->gaes += gae;
     for (unsigned i = 0; i < vppbs; i++) {
         v->vppb[i].ld = CXLF_FM_LD_NONE;
         v->vppb[i].pid = CXLF_FM_PID_NONE;
@@ -237,15 +260,17 @@ static const char *check_vppb(const struct cxlf_fm *fm, unsigned component,
     const struct cxlf_fm_vppb *v = &s->vcs[vcs].vppb[n];
     const struct cxlf_fm_port *port = &s->port[v->port];
     const struct cxlf_fm_ld *ld;
+    unsigned device = v->device;
 
-    if (v->status != CXLF_FM_BOUND_PORT && v->status != CXLF_FM_BOUND_LD) {
+    if (v->status == CXLF_FM_BOUND_PORT || v->status == CXLF_FM_BOUND_LD) {
+        device = port->exists ? port->peer : 0;
+        if (!device || !is_kind(fm, device - 1, CXLF_FM_DEVICE)) {
+            return "a vPPB is bound to a port without a device";
+        }
+    } else if (v->status != CXLF_FM_BOUND_PID || !device) {
         return NULL;
     }
-    if (!port->exists || !port->peer ||
-        !is_kind(fm, port->peer - 1, CXLF_FM_DEVICE)) {
-        return "a vPPB is bound to a port without a device";
-    }
-    ld = &fm->dev[fm->component[port->peer - 1].index]
+    ld = &fm->dev[fm->component[device - 1].index]
               .ld[v->ld == CXLF_FM_LD_NONE ? 0 : v->ld];
     if (ld->bound != component + 1 || ld->vcs != vcs || ld->vppb != n) {
         return "an LD is behind two vPPBs";
@@ -253,7 +278,7 @@ static const char *check_vppb(const struct cxlf_fm *fm, unsigned component,
     return NULL;
 }
 
-static const char *check_extents(const struct cxlf_fm_device *d)
+static const char *check_extents(const struct cxlf_fm_dcd *d)
 {
     for (unsigned i = 0; i < d->extents; i++) {
         const struct cxlf_fm_extent *a = &d->extent[i];
@@ -294,14 +319,15 @@ static const char *check_device(const struct cxlf_fm *fm, unsigned component)
         }
         v = &fm->sw[fm->component[ld->bound - 1].index]
                  .vcs[ld->vcs].vppb[ld->vppb];
-        if (v->status == CXLF_FM_UNBOUND || v->status == CXLF_FM_BOUND_PID) {
+        if (v->status == CXLF_FM_UNBOUND ||
+            (v->status == CXLF_FM_BOUND_PID && v->device != component + 1)) {
             return "an LD is bound to a vPPB that does not know";
         }
     }
     if (units > d->memory / CXLF_FM_UNIT >> d->granularity) {
         return "LDs have more memory than their device";
     }
-    return check_extents(d);
+    return check_extents(&d->dcd);
 }
 
 const char *cxlf_fm_check(const struct cxlf_fm *fm)
@@ -317,6 +343,8 @@ const char *cxlf_fm_check(const struct cxlf_fm *fm)
         }
         if (c->kind == CXLF_FM_DEVICE) {
             why = check_device(fm, n);
+        } else if (c->kind == CXLF_FM_GFD) {
+            why = check_extents(&fm->gfd[c->index].dcd);
         } else if (c->kind == CXLF_FM_SWITCH) {
             const struct cxlf_fm_switch *s = &fm->sw[c->index];
 
@@ -326,6 +354,9 @@ const char *cxlf_fm_check(const struct cxlf_fm *fm)
                 }
             }
         }
+    }
+    for (unsigned n = 0; n < fm->gaes && !why; n++) {
+        why = fm_check_gae(&fm->gae[n]);
     }
     return why;
 }

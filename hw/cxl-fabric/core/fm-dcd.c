@@ -18,9 +18,9 @@ enum removal { BY_TAG, BY_EXTENT };
 #define FORCED      (1u << 4)
 #define SANITIZE    (1u << 5)
 
-static struct cxlf_fm_device *device(struct fm_call *c)
+static struct cxlf_fm_dcd *dcd(struct fm_call *c)
 {
-    return fm_device(c->fm, c->component);
+    return fm_dcd(c->fm, c->component);
 }
 
 static bool overlaps(const struct cxlf_fm_extent *e, uint64_t start,
@@ -30,7 +30,7 @@ static bool overlaps(const struct cxlf_fm_extent *e, uint64_t start,
            e->start < start + length;
 }
 
-static bool is_free(const struct cxlf_fm_device *d, uint64_t start,
+static bool is_free(const struct cxlf_fm_dcd *d, uint64_t start,
                     uint64_t length)
 {
     for (unsigned i = 0; i < d->extents; i++) {
@@ -50,7 +50,7 @@ static bool is_inside(const struct cxlf_fm_region *r, uint64_t start,
            (start - r->start) % r->block == 0 && length % r->block == 0;
 }
 
-static const struct cxlf_fm_region *region_of(const struct cxlf_fm_device *d,
+static const struct cxlf_fm_region *region_of(const struct cxlf_fm_dcd *d,
                                               uint64_t start, uint64_t length)
 {
     for (unsigned i = 0; i < d->regions; i++) {
@@ -61,7 +61,7 @@ static const struct cxlf_fm_region *region_of(const struct cxlf_fm_device *d,
     return NULL;
 }
 
-static unsigned used(const struct cxlf_fm_device *d)
+static unsigned used(const struct cxlf_fm_dcd *d)
 {
     unsigned n = 0;
 
@@ -72,7 +72,7 @@ static unsigned used(const struct cxlf_fm_device *d)
 }
 
 /* Whether this is the first extent of its tag: tags are counted by those. */
-static bool begins_tag(const struct cxlf_fm_device *d, unsigned n)
+static bool begins_tag(const struct cxlf_fm_dcd *d, unsigned n)
 {
     const struct cxlf_fm_extent *e = &d->extent[n];
 
@@ -88,7 +88,7 @@ static bool begins_tag(const struct cxlf_fm_device *d, unsigned n)
     return true;
 }
 
-static unsigned tags(const struct cxlf_fm_device *d)
+static unsigned tags(const struct cxlf_fm_dcd *d)
 {
     unsigned n = 0;
 
@@ -114,7 +114,7 @@ static void tell(struct cxlf_fm *fm, unsigned component,
 /* Nobody's extent is erased, and then it is free. */
 static void let_go(struct cxlf_fm *fm, unsigned component, unsigned n)
 {
-    struct cxlf_fm_device *d = fm_device(fm, component);
+    struct cxlf_fm_dcd *d = fm_dcd(fm, component);
     struct cxlf_fm_extent *e = &d->extent[n];
     uint64_t token;
 
@@ -133,7 +133,7 @@ static void let_go(struct cxlf_fm *fm, unsigned component, unsigned n)
 bool fm_extent_complete(struct cxlf_fm *fm, unsigned component, unsigned n,
                         bool success)
 {
-    struct cxlf_fm_extent *e = &fm_device(fm, component)->extent[n];
+    struct cxlf_fm_extent *e = &fm_dcd(fm, component)->extent[n];
 
     /* What cannot be erased is never given to anyone again. */
     if (success) {
@@ -144,7 +144,7 @@ bool fm_extent_complete(struct cxlf_fm *fm, unsigned component, unsigned n,
     return true;
 }
 
-static bool find_extent(const struct cxlf_fm_device *d, uint64_t start,
+static bool find_extent(const struct cxlf_fm_dcd *d, uint64_t start,
                         uint64_t length, unsigned *n)
 {
     for (*n = 0; *n < d->extents; ++*n) {
@@ -158,23 +158,22 @@ static bool find_extent(const struct cxlf_fm_device *d, uint64_t start,
     return false;
 }
 
-static struct cxlf_fm_device *host_of(struct cxlf_fm *fm, unsigned component,
-                                      unsigned host)
+static struct cxlf_fm_dcd *host_of(struct cxlf_fm *fm, unsigned component,
+                                   unsigned host)
 {
-    struct cxlf_fm_device *d;
+    struct cxlf_fm_dcd *d;
 
-    if (component >= fm->components ||
-        fm->component[component].kind != CXLF_FM_DEVICE) {
+    if (component >= fm->components) {
         return NULL;
     }
-    d = fm_device(fm, component);
-    return host < d->lds ? d : NULL;
+    d = fm_dcd(fm, component);
+    return d && host < d->hosts ? d : NULL;
 }
 
 bool cxlf_fm_dc_answer(struct cxlf_fm *fm, unsigned component, unsigned host,
                        uint64_t start, uint64_t length, bool accept)
 {
-    struct cxlf_fm_device *d = host_of(fm, component, host);
+    struct cxlf_fm_dcd *d = host_of(fm, component, host);
     unsigned n;
 
     if (!d || !find_extent(d, start, length, &n) ||
@@ -191,7 +190,7 @@ bool cxlf_fm_dc_answer(struct cxlf_fm *fm, unsigned component, unsigned host,
 bool cxlf_fm_dc_give_back(struct cxlf_fm *fm, unsigned component,
                           unsigned host, uint64_t start, uint64_t length)
 {
-    struct cxlf_fm_device *d = host_of(fm, component, host);
+    struct cxlf_fm_dcd *d = host_of(fm, component, host);
     unsigned n;
 
     if (!d || !find_extent(d, start, length, &n) ||
@@ -206,13 +205,13 @@ bool cxlf_fm_dc_give_back(struct cxlf_fm *fm, unsigned component,
 
 static enum cxlf_cci get_dcd_info(struct fm_call *c)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     uint64_t total = 0;
 
     for (unsigned i = 0; i < d->regions; i++) {
         total += d->region[i].length;
     }
-    put8(c, d->lds);
+    put8(c, d->hosts);
     put8(c, d->regions);
     put16(c, 0);
     put16(c, 1 << FREE | 1 << CONTIGUOUS | 1 << PRESCRIPTIVE | 1 << SHARED);
@@ -229,10 +228,10 @@ static enum cxlf_cci get_dcd_info(struct fm_call *c)
 
 static enum cxlf_cci get_region_config(struct fm_call *c)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     unsigned host = get16(c->in), n = c->in[2], start = c->in[3];
 
-    if (host >= d->lds || start >= d->regions) {
+    if (host >= d->hosts || start >= d->regions) {
         return CXLF_CCI_INVALID_INPUT;
     }
     n = d->regions - start < n ? d->regions - start : n;
@@ -259,7 +258,7 @@ static enum cxlf_cci get_region_config(struct fm_call *c)
 
 static enum cxlf_cci set_region_config(struct fm_call *c)
 {
-    struct cxlf_fm_device *d = device(c);
+    struct cxlf_fm_dcd *d = dcd(c);
     unsigned n = c->in[0];
     uint64_t block = get64(c->in + 4);
     struct cxlf_fm_region *r = &d->region[n % CXLF_FM_REGIONS];
@@ -273,7 +272,7 @@ static enum cxlf_cci set_region_config(struct fm_call *c)
     }
     r->block = block;
     r->sanitize = c->in[12];
-    for (unsigned host = 0; host < d->lds; host++) {
+    for (unsigned host = 0; host < d->hosts; host++) {
         c->fm->ops.event(c->fm->opaque, &(struct cxlf_fm_event) {
             .component = c->component, .type = CXLF_FM_REGION_CHANGED,
             .a = host, .b = n,
@@ -293,12 +292,12 @@ static void put_extent(struct fm_call *c, const struct cxlf_fm_extent *e)
 
 static enum cxlf_cci get_extents(struct fm_call *c)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     unsigned host = get16(c->in);
     uint32_t wanted = get32(c->in + 4), start = get32(c->in + 8);
     uint32_t total = 0, n = 0;
 
-    if (host >= d->lds) {
+    if (host >= d->hosts) {
         return CXLF_CCI_INVALID_INPUT;
     }
     for (unsigned i = 0; i < d->extents; i++) {
@@ -331,14 +330,14 @@ static enum cxlf_cci get_extents(struct fm_call *c)
 static void offer(struct fm_call *c, unsigned host, struct cxlf_fm_extent *e)
 {
     e->pending |= 1u << host;
-    device(c)->generation++;
+    dcd(c)->generation++;
     tell(c->fm, c->component, CXLF_FM_DC_ADD, host, e);
 }
 
 static void add_extent(struct fm_call *c, unsigned host, uint64_t start,
                        uint64_t length, const uint8_t *tag, uint16_t sequence)
 {
-    struct cxlf_fm_device *d = device(c);
+    struct cxlf_fm_dcd *d = dcd(c);
     struct cxlf_fm_extent *e = d->extent;
 
     while (e->length) {
@@ -358,7 +357,7 @@ static void add_extent(struct fm_call *c, unsigned host, uint64_t start,
 static enum cxlf_cci add_anywhere(struct fm_call *c, unsigned host,
                                   const struct cxlf_fm_region *r)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     uint64_t length = get64(c->in + 4), at = r->start;
 
     if (!is_inside(r, r->start, length)) {
@@ -382,7 +381,7 @@ static enum cxlf_cci add_anywhere(struct fm_call *c, unsigned host,
 
 /* Whether the extents of a payload are blocks, and apart. */
 static enum cxlf_cci check_list(const struct fm_call *c,
-                                const struct cxlf_fm_device *d)
+                                const struct cxlf_fm_dcd *d)
 {
     uint32_t n = get32(c->in + 28);
 
@@ -406,7 +405,7 @@ static enum cxlf_cci check_list(const struct fm_call *c,
 
 static enum cxlf_cci add_list(struct fm_call *c, unsigned host)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     uint32_t n = get32(c->in + 28);
     enum cxlf_cci code;
 
@@ -437,7 +436,7 @@ static enum cxlf_cci add_shared(struct fm_call *c, unsigned host,
                                 const struct cxlf_fm_region *r)
 {
     enum { SHAREABLE = 1 << 3 };    /* as in DSMAS */
-    struct cxlf_fm_device *d = device(c);
+    struct cxlf_fm_dcd *d = dcd(c);
     const uint8_t *tag = c->in + 12;
     unsigned n = 0;
 
@@ -459,10 +458,10 @@ static enum cxlf_cci add_shared(struct fm_call *c, unsigned host,
 
 static enum cxlf_cci initiate_add(struct fm_call *c)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     unsigned host = get16(c->in), policy = c->in[2] & 0xf, region = c->in[3];
 
-    if (host >= d->lds || c->in[2] & 0xf0 ||
+    if (host >= d->hosts || c->in[2] & 0xf0 ||
         (policy != PRESCRIPTIVE &&
          (region >= d->regions || get32(c->in + 28)))) {
         return CXLF_CCI_INVALID_INPUT;
@@ -482,7 +481,7 @@ static enum cxlf_cci initiate_add(struct fm_call *c)
 
 static void release(struct fm_call *c, unsigned host, unsigned n, bool forced)
 {
-    struct cxlf_fm_extent *e = &device(c)->extent[n];
+    struct cxlf_fm_extent *e = &dcd(c)->extent[n];
 
     if (!forced) {
         tell(c->fm, c->component, CXLF_FM_DC_RELEASE, host, e);
@@ -490,7 +489,7 @@ static void release(struct fm_call *c, unsigned host, unsigned n, bool forced)
     }
     e->hosts &= ~(1u << host);
     e->pending &= ~(1u << host);
-    device(c)->generation++;
+    dcd(c)->generation++;
     tell(c->fm, c->component, CXLF_FM_DC_FORCED, host, e);
     let_go(c->fm, c->component, n);
 }
@@ -498,7 +497,7 @@ static void release(struct fm_call *c, unsigned host, unsigned n, bool forced)
 static enum cxlf_cci release_by_tag(struct fm_call *c, unsigned host,
                                     bool forced)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     unsigned done = 0;
 
     for (unsigned i = 0; i < d->extents; i++) {
@@ -517,7 +516,7 @@ static enum cxlf_cci release_by_tag(struct fm_call *c, unsigned host,
 static enum cxlf_cci release_list(struct fm_call *c, unsigned host,
                                   bool forced)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     uint32_t n = get32(c->in + 28);
     enum cxlf_cci code = check_list(c, d);
     unsigned at;
@@ -551,7 +550,7 @@ static enum cxlf_cci initiate_release(struct fm_call *c)
     bool forced = flags & FORCED;
 
     /* All is sanitized, whether it is asked for or not. */
-    if (host >= device(c)->lds || flags & ~(0xfu | FORCED | SANITIZE)) {
+    if (host >= dcd(c)->hosts || flags & ~(0xfu | FORCED | SANITIZE)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     switch (flags & 0xf) {
@@ -568,7 +567,7 @@ static enum cxlf_cci initiate_release(struct fm_call *c)
 /* 5606 adds the Fabric Manager's reference to a tag, 5607 removes it. */
 static enum cxlf_cci reference(struct fm_call *c)
 {
-    struct cxlf_fm_device *d = device(c);
+    struct cxlf_fm_dcd *d = dcd(c);
     bool add = c->opcode == 0x5606;
     unsigned n = 0;
 
@@ -588,7 +587,7 @@ static enum cxlf_cci reference(struct fm_call *c)
     return n ? CXLF_CCI_SUCCESS : CXLF_CCI_INVALID_INPUT;
 }
 
-static void put_tag(struct fm_call *c, const struct cxlf_fm_device *d,
+static void put_tag(struct fm_call *c, const struct cxlf_fm_dcd *d,
                     const struct cxlf_fm_extent *first)
 {
     unsigned hosts = 0, pending = 0, held = 0;
@@ -613,7 +612,7 @@ static void put_tag(struct fm_call *c, const struct cxlf_fm_device *d,
 
 static enum cxlf_cci list_tags(struct fm_call *c)
 {
-    const struct cxlf_fm_device *d = device(c);
+    const struct cxlf_fm_dcd *d = dcd(c);
     uint32_t start = get32(c->in), wanted = get32(c->in + 4), n = 0;
     uint32_t total = tags(d);
 

@@ -59,7 +59,7 @@ static unsigned commands(const struct fm_call *c)
 {
     unsigned n = 0;
 
-    while (fm_row_of(c->fm, c->component, n)) {
+    while (fm_row_of(c, n)) {
         n++;
     }
     return n;
@@ -86,7 +86,7 @@ static enum cxlf_cci get_log(struct fm_call *c)
         return CXLF_CCI_INVALID_INPUT;
     }
     for (uint32_t i = offset; i < offset + length; i++) {
-        const struct fm_row *row = fm_row_of(c->fm, c->component, i / 4);
+        const struct fm_row *row = fm_row_of(c, i / 4);
         uint8_t entry[4];
 
         set_le(entry, row->opcode, 2);

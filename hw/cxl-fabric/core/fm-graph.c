@@ -8,6 +8,7 @@
 #include "cxlf/fm-graph.h"
 #include "fm-internal.h"
 
+#define SHAREABLE   (1u << 3)   /* as in DSMAS */
 #define VPPBS   16u         /* of each VCS, with that of its USP */
 #define LANES   16u
 #define L0      4u          /* LTSSM state */
@@ -29,6 +30,19 @@ static struct cxlf_node node_of(const struct adding *a, unsigned component)
                                      device;
 }
 
+/* Host n of the fabric is host n of a GFD, as far as there are such. */
+static int add_gfd(struct adding *a, uint32_t gfam, uint64_t serial)
+{
+    uint64_t size = a->g->dynamic[gfam];
+    int n = cxlf_fm_add_gfd(a->fm, serial, a->t->hosts < CXLF_FM_LDS ?
+                            a->t->hosts : CXLF_FM_LDS);
+
+    return n < 0 || !size ||
+           cxlf_fm_add_region(a->fm, n, a->t->gfam[gfam].hot +
+                              a->t->gfam[gfam].bulk - size, size,
+                              CXLF_EXTENT_BLOCK, SHAREABLE, true) ? n : -1;
+}
+
 static bool add_components(struct adding *a, uint64_t serial)
 {
     struct cxlf_fm *fm = a->fm;
@@ -44,12 +58,38 @@ static bool add_components(struct adding *a, uint64_t serial)
         ok &= (a->g->lds[i] ?
                cxlf_fm_add_device(fm, number, true, a->g->lds[i], 1,
                                   a->t->gfam[i].hot + a->t->gfam[i].bulk) :
-               cxlf_fm_add_gfd(fm, number)) >= 0;
+               add_gfd(a, i, number)) >= 0;
     }
     for (unsigned i = 0; i < fm->components; i++) {
         fm->component[i].pid = cxlf_graph_pid(a->t, a->g, node_of(a, i));
     }
     return ok;
+}
+
+/* LDs get the lowest PIDs that nobody has, as far as there are some. */
+static void number_lds(struct adding *a)
+{
+    uint8_t taken[CXLF_PIDS] = { 0 };
+    unsigned next = 0;
+
+    for (uint32_t i = 0; i < a->t->hosts; i++) {
+        taken[a->g->pid_host[i]] = 1;
+    }
+    for (uint32_t i = 0; i < a->t->gfams; i++) {
+        taken[a->g->pid_gfam[i]] = 1;
+    }
+    for (uint32_t i = 0; i < cxlf_graph_switches(a->t, a->g); i++) {
+        taken[a->g->pid_switch[i]] = 1;
+    }
+    for (uint32_t i = 0; i < a->t->gfams; i++) {
+        for (uint32_t j = 0; j < a->g->lds[i]; j++) {
+            while (next < CXLF_NO_PID && taken[next]) {
+                next++;
+            }
+            fm_device(a->fm, a->switches + i)->ld[j].pid = next;
+            next += next < CXLF_NO_PID;
+        }
+    }
 }
 
 /* The lowest speed of PCIe at which the lanes carry @rate MB/s. */
@@ -91,7 +131,19 @@ static bool attach(struct adding *a, unsigned component, unsigned port,
     }
     return a->vcs[component] >= CXLF_FM_VCSS ||
            cxlf_fm_add_vcs(a->fm, component, a->vcs[component]++, port, VPPBS,
-                           false);
+                           a->fm->gaes < CXLF_FM_GAES);
+}
+
+/* Each GAE may reach each GFD at first. */
+static void open_gaes(struct adding *a)
+{
+    for (uint32_t i = 0; i < a->t->gfams; i++) {
+        uint16_t pid = a->g->pid_gfam[i];
+
+        for (unsigned n = 0; n < a->fm->gaes && !a->g->lds[i]; n++) {
+            a->fm->gae[n].access[0][pid / 8] |= 1u << pid % 8;
+        }
+    }
 }
 
 static bool add_link(struct adding *a, const struct cxlf_link *link)
@@ -135,6 +187,8 @@ int cxlf_fm_add_graph(struct cxlf_fm *fm, const struct cxlf_topology *t,
             return -1;
         }
     }
+    number_lds(&a);
+    open_gaes(&a);
     return a.switches;
 }
 

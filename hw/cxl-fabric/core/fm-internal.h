@@ -38,6 +38,7 @@ enum fm_access {
     FM_PRIMARY,         /* the primary, or anyone while there is none */
     FM_MANAGER,         /* any Fabric Manager */
     FM_ANYONE,          /* a host, too */
+    FM_GAE_HOST,        /* who comes by the USP of a VCS that has a GAE */
 };
 
 #define FM_ON_SWITCH    (1u << CXLF_FM_SWITCH)
@@ -46,6 +47,7 @@ enum fm_access {
 #define FM_ON_MLD       (1u << 4)   /* devices with named LDs, */
 #define FM_ON_MHD       (1u << 5)   /* with several heads, */
 #define FM_ON_DCD       (1u << 6)   /* with dynamic capacity */
+#define FM_ON_GAE       (1u << 7)   /* switches with a GAE */
 #define FM_ON_ALL       (FM_ON_SWITCH | FM_ON_DEVICE | FM_ON_GFD)
 
 /* Functions of the caller without which it is Unsupported. */
@@ -91,10 +93,14 @@ extern const struct fm_row fm_rows_multi_headed[];
 extern const struct fm_row fm_rows_dcd[];
 extern const struct fm_row fm_rows_pbr_switch[];
 extern const struct fm_row fm_rows_gfd[];
+extern const struct fm_row fm_rows_gae[];
+extern const struct fm_row fm_rows_gae_management[];
 
-/* The commands that a component knows, by opcode; @at counts them from 0. */
-const struct fm_row *fm_row_of(const struct cxlf_fm *fm, unsigned component,
-                               unsigned at);
+/*
+ * The commands that @c's component knows if @c's sender sends them, by opcode;
+ * @at counts them from 0.
+ */
+const struct fm_row *fm_row_of(const struct fm_call *c, unsigned at);
 
 enum cxlf_cci fm_execute(struct fm_call *c);
 
@@ -119,9 +125,22 @@ enum cxlf_cci fm_begin_unbind(struct fm_call *c,
                               const struct cxlf_fm_binding *b);
 bool fm_background_complete(struct cxlf_fm *fm, unsigned component,
                             bool success);
+/* Whether a vPPB is free for @b's PID; the rest of @b. */
+bool fm_is_free_by_pid(struct fm_call *c, struct cxlf_fm_binding *b);
+/* What is behind @b's vPPB, for who takes it away; false: nothing. */
+bool fm_find_bound(struct fm_call *c, struct cxlf_fm_binding *b);
+/* The LD that has a PID, of a device: fm-pid.c.  False: none has it. */
+bool fm_find_ld(const struct cxlf_fm *fm, unsigned pid, unsigned *device,
+                uint16_t *ld);
+enum cxlf_cci fm_get_targets(struct fm_call *c);
+enum cxlf_cci fm_assign_pids(struct fm_call *c);
 /* An extent's memory was erased: fm-dcd.c. */
 bool fm_extent_complete(struct cxlf_fm *fm, unsigned component,
                         unsigned extent, bool success);
+
+/* fm-gae.c */
+bool fm_sender_has_gae(const struct fm_call *c);
+const char *fm_check_gae(const struct cxlf_fm_gae *g);
 
 static inline struct cxlf_fm_switch *fm_switch(struct cxlf_fm *fm,
                                                unsigned component)
@@ -133,6 +152,16 @@ static inline struct cxlf_fm_device *fm_device(struct cxlf_fm *fm,
                                                unsigned component)
 {
     return &fm->dev[fm->component[component].index];
+}
+
+/* Dynamic capacity of a component; NULL: it can have none. */
+static inline struct cxlf_fm_dcd *fm_dcd(struct cxlf_fm *fm,
+                                         unsigned component)
+{
+    const struct cxlf_fm_component *c = &fm->component[component];
+
+    return c->kind == CXLF_FM_DEVICE ? &fm->dev[c->index].dcd :
+           c->kind == CXLF_FM_GFD ? &fm->gfd[c->index].dcd : NULL;
 }
 
 /* Whether @port of a switch is there, and its link up. */

@@ -63,7 +63,7 @@ static enum cxlf_cci tunnel(struct fm_call *c)
         return tunnel_to_ld(c, target, message, length);
     }
     port = &fm_switch(c->fm, c->component)->port[target];
-    if (type != PORT_OR_LD || !port->exists ||
+    if (type != PORT_OR_LD || !fm_port_up(c->fm, c->component, target) ||
         port->state != CXLF_FM_PORT_DSP || !port->peer) {
         return CXLF_CCI_INVALID_INPUT;
     }
@@ -76,7 +76,7 @@ static bool is_ld(struct fm_call *c, unsigned port, unsigned ld)
         &fm_switch(c->fm, c->component)->port[port];
     const struct cxlf_fm_component *peer;
 
-    if (!p->exists || !p->peer) {
+    if (!fm_port_up(c->fm, c->component, port) || !p->peer) {
         return false;
     }
     peer = &c->fm->component[p->peer - 1];

@@ -115,6 +115,13 @@ static enum cxlf_cci get_qos_control(struct fm_call *c)
     return CXLF_CCI_SUCCESS;
 }
 
+static void tell_qos(struct fm_call *c)
+{
+    if (c->fm->ops.qos_set) {
+        c->fm->ops.qos_set(c->fm->opaque, c->component);
+    }
+}
+
 static enum cxlf_cci set_qos_control(struct fm_call *c)
 {
     struct cxlf_fm_device *d = fm_device(c->fm, c->component);
@@ -125,6 +132,7 @@ static enum cxlf_cci set_qos_control(struct fm_call *c)
         return CXLF_CCI_INVALID_INPUT;
     }
     memcpy(d->qos, c->in, sizeof(d->qos));
+    tell_qos(c);
     return get_qos_control(c);
 }
 
@@ -135,7 +143,9 @@ static enum cxlf_cci get_qos_status(struct fm_call *c)
     if (!(d->qos_capability & 1)) {
         return CXLF_CCI_UNSUPPORTED;
     }
-    put8(c, d->backpressure);
+    put8(c, c->fm->ops.backpressure ?
+            c->fm->ops.backpressure(c->fm->opaque, c->component) :
+            d->backpressure);
     return CXLF_CCI_SUCCESS;
 }
 
@@ -170,6 +180,9 @@ static enum cxlf_cci bandwidth(struct fm_call *c)
             *value = c->in[2 + i];
         }
         put8(c, *value);
+    }
+    if (set) {
+        tell_qos(c);
     }
     return CXLF_CCI_SUCCESS;
 }

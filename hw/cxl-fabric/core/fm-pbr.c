@@ -172,93 +172,6 @@ static enum cxlf_cci get_partners(struct fm_call *c)
     return CXLF_CCI_SUCCESS;
 }
 
-static enum cxlf_cci get_targets(struct fm_call *c)
-{
-    static const uint8_t type[] = {
-        [CXLF_FM_PORT_FABRIC] = 0, [CXLF_FM_PORT_USP] = 1,
-        [CXLF_FM_PORT_DSP] = 2,
-    };
-    const struct cxlf_fm_switch *s = this_switch(c);
-    unsigned start = get16(c->in), wanted = get16(c->in + 2), total = 0;
-    unsigned at = 0;
-
-    for (unsigned i = 0; i < CXLF_FM_PORTS; i++) {
-        total += s->port[i].exists;
-    }
-    if (start > total) {
-        return CXLF_CCI_INVALID_INPUT;
-    }
-    wanted = total - start < wanted ? total - start : wanted;
-    wanted = fm_fit(c, 4, 8, wanted);
-    put16(c, total);
-    put16(c, wanted);
-    for (unsigned i = 0; i < CXLF_FM_PORTS && wanted; i++) {
-        const struct cxlf_fm_port *p = &s->port[i];
-
-        if (!p->exists || at++ < start) {
-            continue;
-        }
-        put16(c, i);
-        put8(c, type[p->state]);
-        put8(c, 0);
-        put8(c, p->vcs);
-        put8(c, i);
-        put16(c, p->pid);
-        wanted--;
-    }
-    return CXLF_CCI_SUCCESS;
-}
-
-/* Whether a list of {PID16, target16, instance} can be assigned or cleared. */
-static bool can_assign(const struct cxlf_fm_switch *s, const uint8_t *list,
-                       unsigned n, bool clear)
-{
-    uint8_t seen[CXLF_FM_PORTS / 8] = { 0 };
-    uint16_t pid_of[CXLF_FM_PORTS];
-
-    for (unsigned i = 0; i < CXLF_FM_PORTS; i++) {
-        pid_of[i] = s->port[i].exists ? s->port[i].pid : CXLF_FM_PID_NONE;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        const uint8_t *e = list + 5 * i;
-        unsigned pid = get16(e), target = get16(e + 2);
-
-        if (pid >= CXLF_FM_PID_NONE || target >= CXLF_FM_PORTS || e[4] ||
-            !s->port[target].exists ||
-            seen[target / 8] & 1 << target % 8 ||
-            (clear && pid_of[target] != pid)) {
-            return false;
-        }
-        seen[target / 8] |= 1 << target % 8;
-        pid_of[target] = clear ? CXLF_FM_PID_NONE : pid;
-    }
-    for (unsigned i = 0; i < CXLF_FM_PORTS; i++) {
-        for (unsigned j = 0; j < i && pid_of[i] != CXLF_FM_PID_NONE; j++) {
-            if (pid_of[i] == pid_of[j]) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static enum cxlf_cci assign_pids(struct fm_call *c)
-{
-    struct cxlf_fm_switch *s = this_switch(c);
-    bool clear = c->in[0];
-    unsigned n = get16(c->in + 2);
-
-    if (c->in[0] > 1 || n == 0 || !can_assign(s, c->in + 4, n, clear)) {
-        return CXLF_CCI_INVALID_INPUT;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        const uint8_t *e = c->in + 4 + 5 * i;
-
-        s->port[get16(e + 2)].pid = clear ? CXLF_FM_PID_NONE : get16(e);
-    }
-    return CXLF_CCI_SUCCESS;
-}
-
 static struct cxlf_fm_vppb *vppb_of(struct fm_call *c, unsigned vcs,
                                     unsigned vppb)
 {
@@ -285,9 +198,10 @@ static enum cxlf_cci get_pid_binding(struct fm_call *c)
 
 static enum cxlf_cci configure_pid_binding(struct fm_call *c)
 {
+    enum { MANAGED = 1 };       /* option of Unbind vPPB */
     struct cxlf_fm_binding b = {
         .component = c->component, .vcs = c->in[1], .vppb = c->in[2],
-        .by_pid = true, .ld = CXLF_FM_LD_NONE, .pid = get16(c->in + 4),
+        .by_pid = true, .option = MANAGED, .pid = get16(c->in + 4),
     };
     struct cxlf_fm_vppb *v = vppb_of(c, b.vcs, b.vppb);
 
@@ -298,11 +212,10 @@ static enum cxlf_cci configure_pid_binding(struct fm_call *c)
         return CXLF_CCI_INVALID_INPUT;
     }
     if (c->in[0] == 1) {
-        b.pid = v->pid;
-        return v->status != CXLF_FM_BOUND_PID ? CXLF_CCI_INVALID_INPUT :
-               fm_begin_unbind(c, &b);
+        return v->status == CXLF_FM_BOUND_PID && fm_find_bound(c, &b) ?
+               fm_begin_unbind(c, &b) : CXLF_CCI_INVALID_INPUT;
     }
-    if (v->status != CXLF_FM_UNBOUND || b.pid >= CXLF_FM_PID_NONE) {
+    if (!fm_is_free_by_pid(c, &b)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     v->latency_base = get64(c->in + 8);
@@ -459,9 +372,9 @@ const struct fm_row fm_rows_pbr_switch[] = {
     { 0x5702, FM_ON_SWITCH, 0, 0, 0, 1, 1, 0, 1, 4, PARTNER_SIZE,
       get_partners, "Get PBR Link Partner Info" },
     { 0x5703, FM_ON_SWITCH, 0, 0, 0, 4, 0, 0, 0, 4, 0,
-      get_targets, "Get PID Target List" },
+      fm_get_targets, "Get PID Target List" },
     { 0x5704, FM_ON_SWITCH, 0, 0, CXLF_CEL_CONFIG, 4, 5, 2, 2, 0, 0,
-      assign_pids, "Configure PID Assignment" },
+      fm_assign_pids, "Configure PID Assignment" },
     { 0x5705, FM_ON_SWITCH, 0, 0, 0, 2, 0, 0, 0, 0x18, 0,
       get_pid_binding, "Get PID Binding" },
     { 0x5706, FM_ON_SWITCH, 0, 0, ROUTES | CXLF_CEL_BACKGROUND,

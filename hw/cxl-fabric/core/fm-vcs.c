@@ -5,6 +5,7 @@
  * Copyright the cxl-fabric authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "cxlf/wire.h"
 #include "fm-internal.h"
 
 static enum cxlf_cci get_vcs_info(struct fm_call *c)
@@ -46,6 +47,12 @@ static struct cxlf_fm_vppb *vppb_of(struct cxlf_fm *fm,
     return &fm_switch(fm, b->component)->vcs[b->vcs].vppb[b->vppb];
 }
 
+/* The fabric's PIDs are not all of LDs. */
+static bool has_ld(const struct cxlf_fm_binding *b)
+{
+    return b->device != CXLF_FM_NO_DEVICE;
+}
+
 static struct cxlf_fm_ld *ld_of(struct cxlf_fm *fm,
                                 const struct cxlf_fm_binding *b)
 {
@@ -67,7 +74,7 @@ static void enter(struct cxlf_fm *fm, unsigned component,
     b->phase = phase;
     b->percent = percent[phase];
     if (phase == CXLF_FM_SHOW) {
-        if (!binding->by_pid) {
+        if (has_ld(binding)) {
             /* From here on its host may write to it. */
             ld_of(fm, binding)->erased = false;
         }
@@ -107,7 +114,7 @@ static void set_unbound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b)
     *v = (struct cxlf_fm_vppb) {
         .ld = CXLF_FM_LD_NONE, .pid = CXLF_FM_PID_NONE,
     };
-    if (!b->by_pid) {
+    if (has_ld(b)) {
         ld_of(fm, b)->bound = 0;
     }
 }
@@ -142,7 +149,7 @@ bool fm_background_complete(struct cxlf_fm *fm, unsigned component,
         }
         break;
     case CXLF_FM_HIDE:
-        if (success && !binding->by_pid) {
+        if (success && has_ld(binding)) {
             enter(fm, component, CXLF_FM_ERASE);
             return true;
         }
@@ -187,7 +194,8 @@ static void set_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b)
     v->port = b->port;
     v->ld = b->ld;
     v->pid = b->pid;
-    if (!b->by_pid) {
+    v->device = b->by_pid && has_ld(b) ? b->device + 1 : 0;
+    if (has_ld(b)) {
         ld = ld_of(fm, b);
         ld->bound = b->component + 1;
         ld->vcs = b->vcs;
@@ -198,7 +206,7 @@ static void set_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *b)
 enum cxlf_cci fm_begin_bind(struct fm_call *c, const struct cxlf_fm_binding *b)
 {
     set_bound(c->fm, b);
-    return begin(c, b, b->by_pid || ld_of(c->fm, b)->erased ?
+    return begin(c, b, !has_ld(b) || ld_of(c->fm, b)->erased ?
                  CXLF_FM_SHOW : CXLF_FM_ERASE_FIRST);
 }
 
@@ -225,14 +233,47 @@ static bool find_device(struct fm_call *c, struct cxlf_fm_binding *b)
            b->ld == CXLF_FM_LD_NONE;
 }
 
-/* Whether a vPPB is free for what is at a port, and that is nobody's. */
-static bool is_free(struct fm_call *c, struct cxlf_fm_binding *b)
+static bool is_unbound(struct fm_call *c, const struct cxlf_fm_binding *b)
 {
     const struct cxlf_fm_vcs *v = fm_vcs(c, b->vcs);
 
     return v && b->vppb > 0 && b->vppb < v->vppbs &&
-           v->vppb[b->vppb].status == CXLF_FM_UNBOUND &&
-           find_device(c, b) && !ld_of(c->fm, b)->bound;
+           v->vppb[b->vppb].status == CXLF_FM_UNBOUND;
+}
+
+/* Whether a vPPB is free for what is at a port, and that is nobody's. */
+static bool is_free(struct fm_call *c, struct cxlf_fm_binding *b)
+{
+    return is_unbound(c, b) && find_device(c, b) && !ld_of(c->fm, b)->bound;
+}
+
+bool fm_is_free_by_pid(struct fm_call *c, struct cxlf_fm_binding *b)
+{
+    unsigned device;
+
+    b->device = CXLF_FM_NO_DEVICE;
+    b->ld = CXLF_FM_LD_NONE;
+    if (!is_unbound(c, b) || b->pid >= CXLF_FM_PID_NONE) {
+        return false;
+    }
+    if (fm_find_ld(c->fm, b->pid, &device, &b->ld)) {
+        b->device = device;
+    }
+    return !has_ld(b) || !ld_of(c->fm, b)->bound;
+}
+
+bool fm_find_bound(struct fm_call *c, struct cxlf_fm_binding *b)
+{
+    const struct cxlf_fm_vppb *v = vppb_of(c->fm, b);
+
+    b->port = v->port;
+    b->ld = v->ld;
+    b->pid = v->pid;
+    b->by_pid = v->status == CXLF_FM_BOUND_PID;
+    b->device = v->device ? v->device - 1u : CXLF_FM_NO_DEVICE;
+    return b->by_pid || ((v->status == CXLF_FM_BOUND_PORT ||
+                          v->status == CXLF_FM_BOUND_LD) &&
+                         find_device(c, b));
 }
 
 bool cxlf_fm_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *binding)
@@ -240,8 +281,11 @@ bool cxlf_fm_bound(struct cxlf_fm *fm, const struct cxlf_fm_binding *binding)
     struct cxlf_fm_binding b = *binding;
     struct fm_call c = { .fm = fm, .component = b.component };
 
-    b.pid = CXLF_FM_PID_NONE;
-    if (!is_free(&c, &b)) {
+    if (!b.by_pid) {
+        b.pid = CXLF_FM_PID_NONE;
+    }
+    if (b.by_pid ? !fm_is_free_by_pid(&c, &b) || !has_ld(&b) :
+                   !is_free(&c, &b)) {
         return false;
     }
     set_bound(fm, &b);
@@ -270,22 +314,15 @@ static enum cxlf_cci unbind_vppb(struct fm_call *c)
 {
     struct cxlf_fm_binding b = {
         .component = c->component, .vcs = c->in[0], .vppb = c->in[1],
-        .option = c->in[2], .pid = CXLF_FM_PID_NONE,
+        .option = c->in[2],
     };
     const struct cxlf_fm_vcs *v = fm_vcs(c, b.vcs);
-    const struct cxlf_fm_vppb *p;
 
     if (c->c->background.phase != CXLF_FM_IDLE) {
         return CXLF_CCI_BUSY;
     }
-    if (!v || b.vppb == 0 || b.vppb >= v->vppbs || b.option > 2) {
-        return CXLF_CCI_INVALID_INPUT;
-    }
-    p = &v->vppb[b.vppb];
-    b.port = p->port;
-    b.ld = p->ld;
-    if ((p->status != CXLF_FM_BOUND_PORT && p->status != CXLF_FM_BOUND_LD) ||
-        !find_device(c, &b)) {
+    if (!v || b.vppb == 0 || b.vppb >= v->vppbs || b.option > 2 ||
+        !fm_find_bound(c, &b)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     return fm_begin_unbind(c, &b);
@@ -300,7 +337,8 @@ static enum cxlf_cci generate_aer(struct fm_call *c)
     };
 
     if (!v || event.b >= v->vppbs ||
-        v->vppb[event.b].status < CXLF_FM_BOUND_PORT) {
+        v->vppb[event.b].status < CXLF_FM_BOUND_PORT ||
+        !cxlf_aer_is_error(event.start)) {
         return CXLF_CCI_INVALID_INPUT;
     }
     memcpy(event.tag, c->in + 8, sizeof(event.tag));

@@ -10,7 +10,7 @@ static const struct fm_row *const sets[] = {
     fm_rows_generic, fm_rows_pbr_component, fm_rows_gfd,
     fm_rows_physical_switch, fm_rows_virtual_switch, fm_rows_mld_port,
     fm_rows_mld_component, fm_rows_multi_headed, fm_rows_dcd,
-    fm_rows_pbr_switch,
+    fm_rows_pbr_switch, fm_rows_gae, fm_rows_gae_management,
 };
 
 #define SETS (sizeof(sets) / sizeof(sets[0]))
@@ -37,27 +37,28 @@ static bool is_available(const struct cxlf_fm_ops *ops, unsigned need)
     }
 }
 
-static bool knows(const struct cxlf_fm *fm, unsigned component,
-                  const struct fm_row *row)
+static bool knows(const struct fm_call *c, const struct fm_row *row)
 {
-    const struct cxlf_fm_component *c = &fm->component[component];
-    unsigned is = 1u << c->kind;
+    const struct cxlf_fm_dcd *dcd = fm_dcd(c->fm, c->component);
+    unsigned is = 1u << c->c->kind;
 
-    if (c->kind == CXLF_FM_DEVICE) {
-        const struct cxlf_fm_device *d = &fm->dev[c->index];
+    if (c->c->kind == CXLF_FM_DEVICE) {
+        const struct cxlf_fm_device *d = fm_device(c->fm, c->component);
 
-        is |= (d->multi ? FM_ON_MLD : 0) | (d->heads > 1 ? FM_ON_MHD : 0) |
-              (d->regions ? FM_ON_DCD : 0);
+        is |= (d->multi ? FM_ON_MLD : 0) | (d->heads > 1 ? FM_ON_MHD : 0);
+    } else if (c->c->kind == CXLF_FM_SWITCH) {
+        is |= fm_switch(c->fm, c->component)->gaes ? FM_ON_GAE : 0;
     }
-    return row->on & is && is_available(&fm->ops, row->need);
+    is |= dcd && dcd->regions ? FM_ON_DCD : 0;
+    return row->on & is && is_available(&c->fm->ops, row->need) &&
+           (row->access != FM_GAE_HOST || fm_sender_has_gae(c));
 }
 
-const struct fm_row *fm_row_of(const struct cxlf_fm *fm, unsigned component,
-                               unsigned at)
+const struct fm_row *fm_row_of(const struct fm_call *c, unsigned at)
 {
     for (unsigned i = 0; i < SETS; i++) {
         for (const struct fm_row *row = sets[i]; row->handler; row++) {
-            if (knows(fm, component, row) && at-- == 0) {
+            if (knows(c, row) && at-- == 0) {
                 return row;
             }
         }
@@ -90,7 +91,7 @@ const char *cxlf_fm_command_name(uint16_t opcode)
 static bool is_allowed(const struct fm_call *c, const struct fm_row *row)
 {
     if (c->who->host) {
-        return row->access == FM_ANYONE;
+        return row->access == FM_ANYONE || row->access == FM_GAE_HOST;
     }
     return row->access != FM_PRIMARY ||
            c->c->primary.pid == CXLF_FM_PID_NONE ||
@@ -104,7 +105,7 @@ enum cxlf_cci fm_execute(struct fm_call *c)
     size_t many = 0;
 
     c->out_len = 0;
-    if (!row || !knows(c->fm, c->component, row) || !is_allowed(c, row)) {
+    if (!row || !knows(c, row) || !is_allowed(c, row)) {
         return CXLF_CCI_UNSUPPORTED;
     }
     if (c->in_len < row->in || c->in_len > 1u << CXLF_FM_PAYLOAD_LOG) {
@@ -215,6 +216,7 @@ bool cxlf_fm_complete(struct cxlf_fm *fm, uint64_t token, bool success)
     unsigned component = token >> 48, what = token >> 32 & 0xffff;
     struct cxlf_fm_component *c;
     struct cxlf_fm_extent *e;
+    struct cxlf_fm_dcd *d;
 
     if (component >= fm->components) {
         return false;
@@ -225,10 +227,11 @@ bool cxlf_fm_complete(struct cxlf_fm *fm, uint64_t token, bool success)
                c->background.token == (uint32_t)token &&
                fm_background_complete(fm, component, success);
     }
-    if (c->kind != CXLF_FM_DEVICE || what > CXLF_FM_EXTENTS) {
+    d = fm_dcd(fm, component);
+    if (!d || what > CXLF_FM_EXTENTS) {
         return false;
     }
-    e = &fm_device(fm, component)->extent[what - 1];
+    e = &d->extent[what - 1];
     return e->length && e->erasing && e->token &&
            e->token == (uint32_t)token &&
            fm_extent_complete(fm, component, what - 1, success);

@@ -285,6 +285,24 @@ static bool check_reach(const struct cxlf_topology *t,
     return true;
 }
 
+static bool check_dynamic(const struct cxlf_topology *t,
+                          const struct cxlf_graph *g, const char **why)
+{
+    for (uint32_t i = 0; i < t->gfams; i++) {
+        if (g->dynamic[i] % CXLF_CAPACITY_UNIT ||
+            g->dynamic[i] > t->gfam[i].bulk ||
+            g->dynamic[i] > CXLF_MAX_DYNAMIC ||
+            (g->dynamic[i] && g->lds[i])) {
+            *why = cxlf_graph_why("topology: /gfam@%x: 'dynamic-capacity' "
+                                  "must be a multiple of 256 MiB up to "
+                                  "'bulk-size' and to 1 TiB, and without "
+                                  "'lds'", i);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_lds(const struct cxlf_topology *t,
                       const struct cxlf_graph *g, const char **why)
 {
@@ -334,5 +352,5 @@ bool cxlf_graph_check(const struct cxlf_topology *t,
     }
     return check_links(t, g, why) && check_ports(t, g, why) &&
            check_pids(t, g, why) && check_reach(t, g, why) &&
-           check_lds(t, g, why);
+           check_lds(t, g, why) && check_dynamic(t, g, why);
 }

@@ -36,17 +36,25 @@ static void unclaim(struct cxlf_shard *s, uint32_t index,
     cxlf_entry_cas(&s->entries[index], old, cxlf_entry_free(old, 0));
 }
 
-static void tell_poison(const struct cxlf_directory *d,
-                        const struct cxlf_target *t)
+/* Which memory a unit is. */
+static bool find_memory(const struct cxlf_directory *d,
+                        const struct cxlf_target *t, uint32_t *gfam,
+                        uint64_t *dpa)
 {
     struct cxlf_home home = {
         .leaf = t->shard.leaf, .shard = t->shard.shard, .unit = t->unit,
     };
+
+    return cxlf_topology_unit(&d->topology, t->shard.kind, &home, gfam, dpa);
+}
+
+static void tell_poison(const struct cxlf_directory *d,
+                        const struct cxlf_target *t)
+{
     uint32_t gfam;
     uint64_t dpa;
 
-    if (d->on_poison && cxlf_topology_unit(&d->topology, t->shard.kind,
-                                           &home, &gfam, &dpa)) {
+    if (d->on_poison && find_memory(d, t, &gfam, &dpa)) {
         d->on_poison(d->opaque, t->shard.kind, gfam, dpa);
     }
 }
@@ -54,16 +62,12 @@ static void tell_poison(const struct cxlf_directory *d,
 static bool is_given_up(const struct giving_up *g,
                         const struct cxlf_target *t)
 {
-    struct cxlf_home home = {
-        .leaf = t->shard.leaf, .shard = t->shard.shard, .unit = t->unit,
-    };
     uint32_t gfam;
     uint64_t dpa;
 
     return !g->some ||
-           (cxlf_topology_unit(&g->d->topology, t->shard.kind, &home, &gfam,
-                               &dpa) &&
-            gfam == g->gfam && dpa - g->dpa < g->size);
+           (find_memory(g->d, t, &gfam, &dpa) && gfam == g->gfam &&
+            dpa - g->dpa < g->size);
 }
 
 static void give_up_entry(struct giving_up *g, struct cxlf_shard *s,

@@ -94,20 +94,30 @@ bool cxlf_switch_get(const struct cxlf_router *r, uint32_t s)
            !__atomic_load_n(&r->tables[s].down, __ATOMIC_RELAXED);
 }
 
-bool cxlf_port_get(const struct cxlf_router *r, uint32_t s, uint32_t port)
+bool cxlf_port_link(const struct cxlf_router *r, uint32_t s, uint32_t port,
+                    uint32_t *link, uint32_t *number)
 {
     const struct cxlf_link *l;
-    uint32_t link, end;
+    uint32_t end;
 
     if (s >= r->switches || port >= CXLF_MAX_PORTS ||
         r->port_link[s][port] == CXLF_NO_LINK) {
         return false;
     }
-    link = r->port_link[s][port];
-    l = &r->graph->link[link];
+    *link = r->port_link[s][port];
+    l = &r->graph->link[*link];
     end = !cxlf_is_switch(l->end[0]) ||
           cxlf_switch_of(r->topology, l->end[0]) != s;
-    return cxlf_link_get(r, link) >> (port - r->link_port[link][end]) & 1;
+    *number = port - r->link_port[*link][end];
+    return true;
+}
+
+bool cxlf_port_get(const struct cxlf_router *r, uint32_t s, uint32_t port)
+{
+    uint32_t link, number;
+
+    return cxlf_port_link(r, s, port, &link, &number) &&
+           cxlf_link_get(r, link) >> number & 1;
 }
 
 /* A walk from switch to switch. */

@@ -93,6 +93,9 @@ bool cxlf_routes_attach(struct cxlf_router *r, void *memory, uint64_t size,
     r->access = (void *)(r->tables + r->switches);
     r->topology = t;
     r->graph = g;
+    for (uint32_t i = 0; i < t->gfams; i++) {
+        r->dynamic[i] = t->gfam[i].hot + t->gfam[i].bulk - g->dynamic[i];
+    }
     number_ports(r);
     return true;
 }
@@ -480,10 +483,22 @@ bool cxlf_routes_reset(struct cxlf_router *r)
     return cxlf_access_reset(r) && cxlf_routes_compute(r);
 }
 
+/* Of the counters of links, which those of devices follow. */
+static uint64_t links_size(const struct cxlf_graph *g, uint32_t lanes)
+{
+    return (uint64_t)lanes * g->links * 2 * sizeof(struct cxlf_link_count);
+}
+
+struct cxlf_qos *cxlf_counts_qos(struct cxlf_link_count *counts,
+                                 const struct cxlf_graph *g, uint32_t lanes)
+{
+    return (void *)((char *)counts + links_size(g, lanes));
+}
+
 uint64_t cxlf_counts_size(const struct cxlf_graph *g, uint32_t lanes)
 {
-    return sizeof(struct cxlf_counts) +
-           (uint64_t)lanes * g->links * 2 * sizeof(struct cxlf_link_count);
+    return sizeof(struct cxlf_counts) + links_size(g, lanes) +
+           cxlf_qos_size(lanes);
 }
 
 void cxlf_counts_format(void *memory, const struct cxlf_topology *t,
@@ -496,6 +511,7 @@ void cxlf_counts_format(void *memory, const struct cxlf_topology *t,
                          cxlf_counts_size(g, lanes), t, uuid);
     h->links = g->links;
     h->lanes = lanes;
+    cxlf_qos_format(cxlf_counts_qos((void *)h->end, g, lanes));
 }
 
 struct cxlf_link_count *

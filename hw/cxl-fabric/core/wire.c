@@ -47,6 +47,12 @@ bool cxlf_wire_check_header(const struct cxlf_wire_header *h,
             sizeof(struct cxlf_wire_unplug) },
         [CXLF_WIRE_UNPLUGGED] = { sizeof(struct cxlf_wire_plugged),
             sizeof(struct cxlf_wire_plugged) },
+        [CXLF_WIRE_EXTENT] = { sizeof(struct cxlf_wire_extent),
+            sizeof(struct cxlf_wire_extent) },
+        [CXLF_WIRE_EXTENT_ANSWER] = { sizeof(struct cxlf_wire_extent_answer),
+            sizeof(struct cxlf_wire_extent_answer) },
+        [CXLF_WIRE_AER] = { sizeof(struct cxlf_wire_aer),
+            sizeof(struct cxlf_wire_aer) },
     };
 
     *why = NULL;
@@ -371,6 +377,69 @@ bool cxlf_wire_read_plugged(const void *payload, size_t length,
     memcpy(out, payload, sizeof(*out));
     if (out->result >= CXLF_PLUG_RESULTS || out->zero || !out->token) {
         *why = "PLUGGED or UNPLUGGED has no known result";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_extent(const void *payload, size_t length,
+                           struct cxlf_wire_extent *out, const char **why)
+{
+    const uint64_t most = CXLF_MAX_HOT + CXLF_MAX_BULK;
+
+    if (length != sizeof(*out)) {
+        *why = "EXTENT has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->gfam >= CXLF_MAX_GFAMS || out->what >= CXLF_EXTENT_WHATS ||
+        out->start % CXLF_EXTENT_BLOCK || out->length % CXLF_EXTENT_BLOCK ||
+        out->length == 0 || out->length > most ||
+        out->start > most - out->length || out->sequence > UINT16_MAX ||
+        out->more > 1 || !out->token) {
+        *why = "EXTENT names no memory of a fabric, or asks for what is not "
+               "known";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_wire_read_extent_answer(const void *payload, size_t length,
+                                  struct cxlf_wire_extent_answer *out,
+                                  const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "EXTENT_ANSWER has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->what >= CXLF_EXTENT_ANSWERS || out->zero || !out->token) {
+        *why = "EXTENT_ANSWER has no known answer";
+        return false;
+    }
+    return true;
+}
+
+bool cxlf_aer_is_error(uint32_t error)
+{
+    uint32_t bit = error & ~CXLF_AER_CORRECTABLE;
+    uint32_t defined = error & CXLF_AER_CORRECTABLE ?
+                       CXLF_AER_CORRECTABLE_BITS :
+                       CXLF_AER_UNCORRECTABLE_BITS;
+
+    return bit && !(bit & (bit - 1)) && bit & defined;
+}
+
+bool cxlf_wire_read_aer(const void *payload, size_t length,
+                        struct cxlf_wire_aer *out, const char **why)
+{
+    if (length != sizeof(*out)) {
+        *why = "AER has a wrong length";
+        return false;
+    }
+    memcpy(out, payload, sizeof(*out));
+    if (out->vppb >= CXLF_WIRE_VPPBS || !cxlf_aer_is_error(out->error)) {
+        *why = "AER names no vPPB, or not one error";
         return false;
     }
     return true;

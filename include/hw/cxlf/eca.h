@@ -35,6 +35,17 @@ bool eca_attach_gfam(ECAState *s, uint32_t gfam, uint32_t ld, uint64_t dpa,
 void eca_detach_gfam(ECAState *s, uint32_t gfam, uint32_t ld);
 
 /*
+ * eca_attach_extent, eca_detach_extent: the same for an extent of dynamic
+ * capacity of a device that is attached; a window may have shown it before.
+ * ECA_EXTENTS of each device; false if there are so many.  BQL.
+ */
+#define ECA_EXTENTS 128
+
+bool eca_attach_extent(ECAState *s, uint32_t gfam, uint64_t dpa,
+                       uint64_t size);
+void eca_detach_extent(ECAState *s, uint32_t gfam, uint64_t dpa);
+
+/*
  * eca_show: what vCPUs and devices see of a device's memory, page by page,
  * for windows to be aliases of; offsets are the device's DPA.  It stays, for
  * whoever holds a translation to it, while the agent does.  NULL with

@@ -52,6 +52,14 @@ void cxl_fabric_charge_snoop(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
 void cxl_fabric_charge_direct(CXLFabricLane *l, uint32_t gfam, uint64_t dpa,
                               unsigned size, bool write);
 
+/*
+ * cxl_fabric_dev_load: how many responses of device @gfam to this process's
+ * host had this DevLoad, docs/qos.md; 0 for a device that is not there.  Any
+ * thread, while there is a host.
+ */
+uint64_t cxl_fabric_dev_load(CXLFabric *f, uint32_t gfam,
+                             enum cxlf_dev_load load);
+
 /* Links, for the guest to be told of.  Any thread. */
 
 /* cxl_fabric_links: how many there are; 0 without routing. */

@@ -238,6 +238,25 @@ typedef struct CXLFabricGrant {
 const CXLFabricGrant *cxl_fabric_ld(CXLFabric *f, uint32_t gfam, uint32_t ld);
 void cxl_fabric_ld_gone(CXLFabric *f, uint32_t gfam, uint32_t ld);
 
+/*
+ * Dynamic capacity (docs/fabric-manager.md, "Extents").  cxl_fabric_dynamic:
+ * bytes of it at the end of a device's BULK; 0: it has none.
+ *
+ * cxl_fabric_listen_extents: @function hears what the owner says of extents of
+ * @gfam, which lie in its dynamic capacity; NULL: nobody does any more, and
+ * what is offered is refused.  cxl_fabric_answer_extent: what became of one,
+ * which is then the owner's to take up with others.  Main loop, BQL.
+ */
+typedef void CXLFabricExtentFunction(void *opaque,
+                                     const struct cxlf_wire_extent *w);
+
+uint64_t cxl_fabric_dynamic(CXLFabric *f, uint32_t gfam);
+void cxl_fabric_listen_extents(CXLFabric *f, uint32_t gfam,
+                               CXLFabricExtentFunction *function,
+                               void *opaque);
+void cxl_fabric_answer_extent(CXLFabric *f, uint64_t token,
+                              enum cxlf_extent_answer what);
+
 /* cxl_fabric_add_lost_notifier: called once, when the owner is gone. */
 void cxl_fabric_add_lost_notifier(CXLFabric *f, Notifier *n);
 

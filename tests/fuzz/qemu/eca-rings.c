@@ -34,7 +34,8 @@
 
 #define BULK        CLASS_SIZE          /* DPA where BULK begins */
 #define DEVICE_END  (2 * CLASS_SIZE)
-#define LONGEST     (256 * KiB)         /* of ranges that can be worked on */
+#define LONGEST     (66 * CXLF_PAGE)    /* of ranges that can be worked on */
+#define COPY_LONGEST (12 * KiB)
 #define PATIENCE    (60 * G_USEC_PER_SEC)
 #define LAST_STATUS ECA_COPY_REFUSED
 #define WHY_LAST    ECA_QUEUE_WHY_TAKEN
@@ -112,6 +113,12 @@ static uint64_t next_dpa(void)
                                               CXLF_PAGE);
 }
 
+/* Few pages, or about as many as the agent takes at a time. */
+static uint64_t some_pages(unsigned n)
+{
+    return (n < 60 ? n % 16 : n + 3) * CXLF_PAGE;
+}
+
 /* What can be done takes no long time; what cannot may be of any size. */
 static uint64_t shorten(uint64_t length)
 {
@@ -124,7 +131,7 @@ static uint64_t next_length(uint64_t dpa)
 
     switch (how % 4) {
     case 0:
-        return (how >> 2) * CXLF_PAGE;
+        return some_pages(how >> 2);
     case 1:
         return (how >> 2) * CXLF_LINE;
     case 2:
@@ -589,10 +596,17 @@ static bool is_memory(uint64_t at, uint64_t length)
 static void put_submission(const Queue *q, uint8_t *s)
 {
     uint64_t at = q->sq + q->tail * ECA_SQE_SIZE;
+    uint64_t length = shorten(ldq_le_p(s + ECA_SQE_LENGTH));
+    unsigned command = lduw_le_p(s + ECA_SQE_COMMAND);
 
+    /* Copies go line by line. */
+    if (command >= ECA_COPY_OUT && command <= ECA_COPY_ACROSS &&
+        length <= LONGEST) {
+        length %= COPY_LONGEST + 1;
+    }
     stq_le_p(s + ECA_SQE_DPA, confine(ldq_le_p(s + ECA_SQE_DPA)));
-    stq_le_p(s + ECA_SQE_LENGTH, shorten(ldq_le_p(s + ECA_SQE_LENGTH)));
-    if (lduw_le_p(s + ECA_SQE_COMMAND) == ECA_COPY_ACROSS) {
+    stq_le_p(s + ECA_SQE_LENGTH, length);
+    if (command == ECA_COPY_ACROSS) {
         stq_le_p(s + ECA_SQE_ADDRESS, confine(ldq_le_p(s + ECA_SQE_ADDRESS)));
     }
     if (hits_rings(ldq_le_p(s + ECA_SQE_ADDRESS), written(s))) {
@@ -645,8 +659,8 @@ static void make_submission(uint8_t *s)
         if (command != ECA_MESSAGE && command != ECA_READ_COUNTERS) {
             stq_le_p(s + ECA_SQE_DPA, dpa);
         }
-        stq_le_p(s + ECA_SQE_LENGTH, command == ECA_MESSAGE ? dpa % 32 :
-                 next_length(dpa));
+        stq_le_p(s + ECA_SQE_LENGTH, command == ECA_MESSAGE ?
+                 next() % (ECA_MESSAGE_MAX + 2) : next_length(dpa));
     }
     if (command == ECA_COPY_ACROSS) {
         stq_le_p(s + ECA_SQE_ADDRESS, next_dpa());
