@@ -16,6 +16,8 @@
 #include "qemu/main-loop.h"
 #include "hw/i386/pc.h"
 #include "hw/qdev-core.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-cxl-fabric.h"
 #include "system/runstate.h"
 #include "tests/qtest/fuzz/fuzz.h"
 #include "tests/qtest/cxlf/cxlf-eca.h"
@@ -42,7 +44,7 @@
 
 enum { SET_REGISTER, SET_UP, ENABLE, DISABLE, SUBMIT, SPOIL, PUT_LIST, RING,
        TAKE, TAKE_SOME, ABORT, RUN, WAIT, EVENTS_UP, EVENTS_TAKE, EVENTS_MASK,
-       TOUCH, COMMAND, BUS_MASTER, VECTORS, RESET, STAND, ROUNDS, OPS };
+       TOUCH, COMMAND, BUS_MASTER, VECTORS, RESET, STAND, ROUNDS, ANSWER, OPS };
 
 typedef struct Queue {
     uint32_t state, control;
@@ -254,7 +256,11 @@ static void check_completion(const Queue *q, uint64_t n, const uint8_t *s)
              !done);
         break;
     case ECA_FENCE:
+    case ECA_SET_MODE:
         MUST(!done);
+        break;
+    case ECA_ASK:
+        MUST(!done == !!status);        /* the request's number */
         break;
     default:
         break;
@@ -585,6 +591,14 @@ static uint64_t written(const uint8_t *s)
     }
 }
 
+/* Whether its DPA is of memory that the agent works on. */
+static bool takes_range(unsigned command)
+{
+    return command != ECA_FENCE && command != ECA_SET_MODE &&
+           command != ECA_ASK && command != ECA_MESSAGE &&
+           command != ECA_READ_COUNTERS;
+}
+
 static bool is_memory(uint64_t at, uint64_t length)
 {
     uint64_t bulk = region.base + BULK;
@@ -596,15 +610,20 @@ static bool is_memory(uint64_t at, uint64_t length)
 static void put_submission(const Queue *q, uint8_t *s)
 {
     uint64_t at = q->sq + q->tail * ECA_SQE_SIZE;
-    uint64_t length = shorten(ldq_le_p(s + ECA_SQE_LENGTH));
+    uint64_t length = ldq_le_p(s + ECA_SQE_LENGTH);
     unsigned command = lduw_le_p(s + ECA_SQE_COMMAND);
 
+    if (command != ECA_ASK) {
+        length = shorten(length);
+    }
+    if (takes_range(command)) {
+        stq_le_p(s + ECA_SQE_DPA, confine(ldq_le_p(s + ECA_SQE_DPA)));
+    }
     /* Copies go line by line. */
     if (command >= ECA_COPY_OUT && command <= ECA_COPY_ACROSS &&
         length <= LONGEST) {
         length %= COPY_LONGEST + 1;
     }
-    stq_le_p(s + ECA_SQE_DPA, confine(ldq_le_p(s + ECA_SQE_DPA)));
     stq_le_p(s + ECA_SQE_LENGTH, length);
     if (command == ECA_COPY_ACROSS) {
         stq_le_p(s + ECA_SQE_ADDRESS, confine(ldq_le_p(s + ECA_SQE_ADDRESS)));
@@ -629,6 +648,19 @@ static uint64_t next_list(void)
     return near[how % ARRAY_SIZE(near)] + (how >> 4) * ECA_LIST_SIZE;
 }
 
+/* Of the manager: kinds, arguments and ranges that there are, and others. */
+static void make_ask(uint8_t *s, uint64_t dpa)
+{
+    uint8_t how = next();
+
+    stl_le_p(s + ECA_SQE_TARGET, how & 3);
+    stl_le_p(s + ECA_SQE_ARGUMENT, how >> 2 & 7);
+    stl_le_p(s + ECA_SQE_ARGUMENT + 4, next());
+    stq_le_p(s + ECA_SQE_DPA, how & 32 ? dpa : 0);
+    stq_le_p(s + ECA_SQE_LENGTH, how & 64 ? DEVICE_END - dpa :
+             next_length(dpa));
+}
+
 static void make_submission(uint8_t *s)
 {
     static const uint8_t commands[] = {
@@ -639,8 +671,7 @@ static void make_submission(uint8_t *s)
     uint16_t command = how == 255 ? next_bytes(2) :
                        commands[how % ARRAY_SIZE(commands)];
     uint64_t dpa = next_dpa();
-    bool takes_target = command == ECA_COPY_ACROSS || command == ECA_MESSAGE ||
-                        command == ECA_SET_MODE || command == ECA_ASK;
+    bool takes_target = command == ECA_COPY_ACROSS || command == ECA_MESSAGE;
     bool takes_address = command == ECA_MESSAGE || command == ECA_HOLDINGS ||
                          command == ECA_READ_COUNTERS ||
                          (command >= ECA_COPY_OUT &&
@@ -655,12 +686,19 @@ static void make_submission(uint8_t *s)
         stq_le_p(s + ECA_SQE_ADDRESS, next_list());
         return;
     }
-    if (command != ECA_FENCE && command != ECA_SET_MODE) {
-        if (command != ECA_MESSAGE && command != ECA_READ_COUNTERS) {
-            stq_le_p(s + ECA_SQE_DPA, dpa);
-        }
-        stq_le_p(s + ECA_SQE_LENGTH, command == ECA_MESSAGE ?
-                 next() % (ECA_MESSAGE_MAX + 2) : next_length(dpa));
+    if (command == ECA_ASK) {
+        make_ask(s, dpa);
+        return;
+    }
+    if (takes_range(command)) {
+        stq_le_p(s + ECA_SQE_DPA, dpa);
+    }
+    if (command == ECA_MESSAGE) {
+        stq_le_p(s + ECA_SQE_LENGTH, next() % (ECA_MESSAGE_MAX + 2));
+    } else if (command == ECA_SET_MODE) {
+        stl_le_p(s + ECA_SQE_TARGET, next() & 3);
+    } else if (command != ECA_FENCE) {
+        stq_le_p(s + ECA_SQE_LENGTH, next_length(dpa));
     }
     if (command == ECA_COPY_ACROSS) {
         stq_le_p(s + ECA_SQE_ADDRESS, next_dpa());
@@ -669,10 +707,6 @@ static void make_submission(uint8_t *s)
     }
     if (takes_target && more & 8) {
         stl_le_p(s + ECA_SQE_TARGET, next());
-    }
-    if (command == ECA_ASK) {
-        stl_le_p(s + ECA_SQE_ARGUMENT, next());
-        stl_le_p(s + ECA_SQE_ARGUMENT + 4, next());
     }
 }
 
@@ -925,6 +959,40 @@ static void stand_still(unsigned n)
     vm_start();
 }
 
+/* The manager's answer to the oldest request, which it may refuse to take. */
+static void answer(void)
+{
+    g_autoptr(CxlFabricRequestInfoList) open =
+        qmp_x_query_cxl_fabric_requests(&error_abort);
+    uint8_t how = next();
+
+    if (open) {
+        qmp_x_cxl_fabric_answer(NULL, open->value->host, open->value->request,
+                                how % CXL_FABRIC_REQUEST_RESULT__MAX,
+                                how & 16, 0, how & 32, next_dpa(),
+                                how & 64, next(), NULL);
+    }
+}
+
+/* Change the mode of BULK; waits for the change that is under way. */
+static void set_coherent(void)
+{
+    int64_t end = g_get_monotonic_time() + PATIENCE;
+    Error *err;
+
+    for (;;) {
+        err = NULL;
+        qmp_x_cxl_fabric_set_bulk_mode(NULL, false, 0,
+                                       CXL_FABRIC_BULK_MODE_COHERENT, &err);
+        if (!err) {
+            return;
+        }
+        error_free(err);
+        MUST(g_get_monotonic_time() < end);
+        run_later();
+    }
+}
+
 static void act(uint8_t op, unsigned n)
 {
     switch (op) {
@@ -997,6 +1065,9 @@ static void act(uint8_t op, unsigned n)
     case ROUNDS:
         rounds(n);
         break;
+    case ANSWER:
+        answer();
+        break;
     default:
         g_assert_not_reached();
     }
@@ -1022,6 +1093,9 @@ static void fuzz(QTestState *qts, const unsigned char *data, size_t size)
     wait_for_all();
     check_all();
     reset();
+    set_coherent();
+    set_coherent();                     /* which is after the change's end */
+    MUST(!get(host.eca + ECA_BULK_MODE));
 }
 
 /* The beginning */
@@ -1049,7 +1123,7 @@ static GString *command_line(FuzzTarget *t)
         "-M q35,cxl=on,smm=off,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G "
         "-m 128M -nodefaults "
         "-object cxl-fabric,id=fabric0,hosts=2,leaves=1,shards=1,gfams=1,"
-        "line-entries=128 "
+        "line-entries=128,host-requests=all "
         "-device dpu-eca,id=eca0,bus=pcie.0,addr=3,fabric=fabric0 "
         "-device pxb-cxl,id=cxl.1,bus=pcie.0,bus_nr=12,addr=4,"
         "hdm_for_passthrough=true "
