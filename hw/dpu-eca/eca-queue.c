@@ -77,6 +77,18 @@ struct ECAQueue {
 
 /* The end of a queue's work */
 
+/* A command has ended, which a fence of another queue may wait for. */
+static void kick_fences(ECAState *s)
+{
+    for (unsigned i = 0; i < ECA_QUEUES; i++) {
+        const Command *c = &s->queues[i].command;
+
+        if (c->active && c->command == ECA_FENCE) {
+            qemu_bh_schedule(s->queues[i].bh);
+        }
+    }
+}
+
 /* End what is under way, without a completion. */
 static void drop_command(ECAQueue *q)
 {
@@ -89,7 +101,7 @@ static void drop_command(ECAQueue *q)
     eca_manager_forget(s, q);
     memset(q->slot, 0, sizeof(q->slot));
     q->command = (Command) { 0 };
-    eca_queues_kick(s);         /* a fence may have waited for it */
+    kick_fences(s);
 }
 
 static void stop(ECAQueue *q, uint32_t why)

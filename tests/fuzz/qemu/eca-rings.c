@@ -895,7 +895,10 @@ static void run_later(void)
     if (!timer) {
         timer = timer_new_ms(QEMU_CLOCK_REALTIME, nothing, NULL);
     }
-    timer_mod(timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + 1);
+    /* To set it wakes the loop up, once. */
+    if (!timer_pending(timer)) {
+        timer_mod(timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + 1);
+    }
     main_loop_wait(false);
 }
 
@@ -904,6 +907,9 @@ static bool is_idle(void)
     for (unsigned i = 0; i < ECA_QUEUES; i++) {
         const Queue *q = &queues[i];
 
+        if (q->state != ECA_QUEUE_ON) {
+            continue;
+        }
         check_queue(i);
         if (q->state == ECA_QUEUE_ON &&
             (q->fetched != q->made ||
