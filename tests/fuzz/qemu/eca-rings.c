@@ -591,7 +591,7 @@ static uint64_t written(const uint8_t *s)
     }
 }
 
-/* Whether its DPA is of memory that the agent works on. */
+/* Whether its DPA is of memory that the agent works on, without a list. */
 static bool takes_range(unsigned command)
 {
     return command != ECA_FENCE && command != ECA_SET_MODE &&
@@ -616,7 +616,8 @@ static void put_submission(const Queue *q, uint8_t *s)
     if (command != ECA_ASK) {
         length = shorten(length);
     }
-    if (takes_range(command)) {
+    if (takes_range(command) &&
+        !(lduw_le_p(s + ECA_SQE_FLAGS) & ECA_SQE_LIST)) {
         stq_le_p(s + ECA_SQE_DPA, confine(ldq_le_p(s + ECA_SQE_DPA)));
     }
     /* Copies go line by line. */
