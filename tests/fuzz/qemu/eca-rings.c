@@ -607,6 +607,15 @@ static bool is_memory(uint64_t at, uint64_t length)
            (at >= bulk && at < bulk + BULK && length <= bulk + BULK - at);
 }
 
+/*
+ * What was left in other memory may be a list of ranges so long that they take
+ * minutes.
+ */
+static uint64_t confine_list(uint64_t at)
+{
+    return is_memory(at, 1) && (at < LIST || at >= LIST_END) ? LIST : at;
+}
+
 static void put_submission(const Queue *q, uint8_t *s)
 {
     uint64_t at = q->sq + q->tail * ECA_SQE_SIZE;
@@ -616,8 +625,10 @@ static void put_submission(const Queue *q, uint8_t *s)
     if (command != ECA_ASK) {
         length = shorten(length);
     }
-    if (takes_range(command) &&
-        !(lduw_le_p(s + ECA_SQE_FLAGS) & ECA_SQE_LIST)) {
+    if (lduw_le_p(s + ECA_SQE_FLAGS) & ECA_SQE_LIST) {
+        stq_le_p(s + ECA_SQE_ADDRESS,
+                 confine_list(ldq_le_p(s + ECA_SQE_ADDRESS)));
+    } else if (takes_range(command)) {
         stq_le_p(s + ECA_SQE_DPA, confine(ldq_le_p(s + ECA_SQE_DPA)));
     }
     /* Copies go line by line. */
