@@ -14,6 +14,10 @@ that reads what a guest writes: what the agent's thread does hangs on time, and
 has checks of its own.  Features (ft) are edges with how often they were
 taken, in powers of two; they are told apart, since they grow for very long.
 ASan and UBSan are on in all of them, and end a target at the first fault.
+
+Inputs that take hours to find are kept with the sources, as few as take the
+same edges: tests/fuzz/corpus/TARGET.zip.  Where nothing was found yet a target
+begins with them.
 """
 
 import argparse
@@ -24,7 +28,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
+import zipfile
 from concurrent import futures
 from dataclasses import asdict, dataclass, field
 
@@ -32,6 +38,7 @@ from . import build, cli, debian, qemu, ui
 
 SOURCES = os.path.join(qemu.TOP, "tests", "fuzz")
 EMULATED = os.path.join(SOURCES, "qemu")
+KEPT = os.path.join(SOURCES, "corpus")
 GENERIC = "generic-fuzz-"
 PLACE = build.BUILD + "-fuzz"
 PAST = 1000000
@@ -139,6 +146,51 @@ def prepare_core(names):
                step, env=build.environment())
 
 
+def environment(kind):
+    """Of a target's process: the emulator leaves memory to its end, as QEMU
+    does."""
+    return dict(os.environ) if kind is CORE else \
+        dict(os.environ, **build.SANITIZER_ENV)
+
+
+def kept(target):
+    """Where a target's kept inputs are, if there are any."""
+    return os.path.join(KEPT, target + ".zip")
+
+
+def begin_corpus(target, folder):
+    """Make the folder of what is found, with what is kept."""
+    if os.path.isdir(folder):
+        return
+    os.makedirs(folder)
+    if os.path.exists(kept(target)):
+        with zipfile.ZipFile(kept(target)) as archive:
+            archive.extractall(folder)
+
+
+def keep(target):
+    """Keep the fewest inputs that take all edges that were found."""
+    found = os.path.join(PLACE, "corpus", target)
+    begin_corpus(target, found)
+    with tempfile.TemporaryDirectory() as few, \
+            tempfile.TemporaryDirectory() as copy, \
+            ui.Step(f"choosing inputs of {target}") as step:
+        for name in os.listdir(found):
+            # A fuzzer that runs replaces them.
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(os.path.join(found, name), copy)
+        ui.run([*command(target), *kind_of(target).options, "-merge=1",
+                "-use_counters=0", f"-timeout={kind_of(target).timeout}",
+                few, copy], step, cwd=PLACE, env=environment(kind_of(target)))
+        os.makedirs(KEPT, exist_ok=True)
+        with zipfile.ZipFile(kept(target), "w") as archive:
+            for name in sorted(os.listdir(few)):
+                with open(os.path.join(few, name), "rb") as unit:
+                    # Without its date, so that the same make the same.
+                    archive.writestr(zipfile.ZipInfo(name), unit.read())
+        return len(os.listdir(few))
+
+
 class Edges:
     """Those that were ever found with a program, in a file."""
 
@@ -174,9 +226,7 @@ class Fuzzer:
     def __init__(self, target, past, limit, seed, corpus=True):
         self.result = Result(target)
         self.kind = kind_of(target)
-        # The emulator leaves memory to its end, as QEMU does.
-        self.env = dict(os.environ) if self.kind is CORE else \
-            dict(os.environ, **build.SANITIZER_ENV)
+        self.env = environment(self.kind)
         self.past = past
         self.limit = limit
         self.seed = seed
@@ -188,8 +238,9 @@ class Fuzzer:
         self.new_edge = False   # since the last line of the status
         self.findings = os.path.join(PLACE, "findings")
         self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
-        for folder in filter(None, (self.findings, self.corpus)):
-            os.makedirs(folder, exist_ok=True)
+        os.makedirs(self.findings, exist_ok=True)
+        if corpus:
+            begin_corpus(target, self.corpus)
 
     def _count(self, number):
         """Executions so far, when this process counts `number`."""
@@ -386,6 +437,10 @@ def main():
     parser.add_argument("--fresh", action="store_true",
                         help="forget what earlier runs have found, so that "
                         "the figures are of this run alone")
+    parser.add_argument("--keep", action="store_true",
+                        help="instead of fuzzing, keep the fewest inputs that "
+                        "take all edges found so far, in tests/fuzz/corpus; "
+                        "later runs begin with them")
     parser.add_argument("--json", metavar="FILE",
                         help="write the figures there, too")
     args = parser.parse_args()
@@ -398,10 +453,15 @@ def main():
             parser.error(f"--{name} must be at least 1")
     names = args.target or known
     prepare(names)
+    if args.keep:
+        for name in names:
+            print(f"{name}: {keep(name)} inputs in {kept(name)}")
+        return 0
     if args.fresh:
         for name in names:
-            shutil.rmtree(os.path.join(PLACE, "corpus", name),
-                          ignore_errors=True)
+            corpus = os.path.join(PLACE, "corpus", name)
+            shutil.rmtree(corpus, ignore_errors=True)
+            os.makedirs(corpus)
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(PLACE, "edges", name))
     results = _together([Fuzzer(name, args.past, args.time, args.seed)
