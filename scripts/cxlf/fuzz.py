@@ -170,6 +170,7 @@ def begin_corpus(target, folder):
 
 def keep(target):
     """Keep the fewest inputs that take all edges that were found."""
+    kind = kind_of(target)
     found = os.path.join(PLACE, "corpus", target)
     begin_corpus(target, found)
     with tempfile.TemporaryDirectory() as few, \
@@ -179,9 +180,9 @@ def keep(target):
             # A fuzzer that runs replaces them.
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(os.path.join(found, name), copy)
-        ui.run([*command(target), *kind_of(target).options, "-merge=1",
-                "-use_counters=0", f"-timeout={kind_of(target).timeout}",
-                few, copy], step, cwd=PLACE, env=environment(kind_of(target)))
+        ui.run([*command(target), *kind.options, "-merge=1",
+                "-use_counters=0", f"-timeout={kind.timeout}", few, copy],
+               step, cwd=PLACE, env=environment(kind))
         os.makedirs(KEPT, exist_ok=True)
         with zipfile.ZipFile(kept(target), "w") as archive:
             for name in sorted(os.listdir(few)):

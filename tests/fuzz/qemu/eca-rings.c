@@ -985,14 +985,17 @@ static void answer(void)
     uint8_t how = next();
 
     if (open) {
+        uint64_t dpa = next_dpa();
+        uint64_t length = next();
+
         qmp_x_cxl_fabric_answer(NULL, open->value->host, open->value->request,
                                 how % CXL_FABRIC_REQUEST_RESULT__MAX,
-                                how & 16, 0, how & 32, next_dpa(),
-                                how & 64, next(), NULL);
+                                how & 16, 0, how & 32, dpa, how & 64, length,
+                                NULL);
     }
 }
 
-/* Change the mode of BULK; waits for the change that is under way. */
+/* Begin to make BULK coherent, after the change that is under way. */
 static void set_coherent(void)
 {
     int64_t end = g_get_monotonic_time() + PATIENCE;
