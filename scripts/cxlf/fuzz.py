@@ -6,8 +6,9 @@ tests/fuzz/qemu are targets of QEMU's fuzzer, which is an emulator: what is
 there, and QEMU's generic device fuzzer with each of our configurations.
 
 A target is at its plateau when libFuzzer has found no new edge for a given
-number of executions; what a process does to load what was found before it is
-none.  An edge is new when no process before has found it with the same
+number of executions, of one process or of several at a time, and of runs one
+after another; what a process does to load what was found before it is none.
+An edge is new when no process before has found it with the same
 program: in an emulator some hang on how its threads meet, so that an input
 does not always take them.  There, too, those count alone that are in the code
 that reads what a guest writes: what the agent's thread does hangs on time, and
@@ -29,6 +30,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import zipfile
 from concurrent import futures
@@ -75,6 +77,7 @@ class Result:
     """What came of a target."""
     target: str
     executions: int = 0
+    earlier: int = 0            # executions of runs before, if none found one
     last_edge: int = 0          # the execution that found one that counts
     elsewhere: int = 0          # new edges that do not count
     last_feature: int = 0       # or a new feature
@@ -86,7 +89,7 @@ class Result:
     output: list = field(default_factory=list)
 
     def past(self):
-        return self.executions - self.last_edge
+        return self.earlier + self.executions - self.last_edge
 
     def rate(self):
         return round(self.executions / self.seconds) if self.seconds else 0
@@ -193,99 +196,136 @@ def keep(target):
 
 
 class Edges:
-    """Those that were ever found with a program, in a file."""
+    """Those that were ever found with a program, in a file, and how many
+    executions there have been since the last one that counts."""
 
     def __init__(self, target):
         self.path = os.path.join(PLACE, "edges", target)
-        self.table = 0          # where the process has its table of edges
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         with open(command(target)[0], "rb") as program:
             self.program = hashlib.sha256(program.read()).hexdigest()
         self.known = set()
+        self.past = 0
         if os.path.exists(self.path):
             with open(self.path) as text:
-                program, *known = text.read().split()
-            if program == self.program:
-                self.known = set(map(int, known))
+                first, *known = text.read().split("\n")
+            program, _, past = first.partition(" ")
+            if program == self.program and past:
+                self.past = int(past)
+                self.known = set(map(int, filter(None, known)))
 
-    def find(self, address):
-        """Whether that edge of the process is new."""
-        edge = address - self.table
+    def find(self, edge):
+        """Whether that edge is new."""
         new = edge not in self.known
         self.known.add(edge)
         return new
 
     def save(self):
         with open(self.path, "w") as out:
-            out.write("\n".join([self.program,
+            out.write("\n".join([f"{self.program} {self.past}",
                                  *map(str, sorted(self.known))]) + "\n")
+
+
+class Process:
+    """One process of libFuzzer, which adds what it sees to its Fuzzer."""
+
+    def __init__(self, fuzzer, argv):
+        self.fuzzer = fuzzer
+        self.table = 0          # where it has its table of edges
+        self.loaded = None      # executions that were no new inputs
+        self.counted = 0        # those that were, as far as told
+        self.new_edge = False   # since the last line of the status
+        self.units = 0
+        self.proc = subprocess.Popen(
+            argv, cwd=PLACE, stdin=subprocess.DEVNULL, env=fuzzer.env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace")
+
+    def _count(self, number):
+        """It has executed `number`, with what it has loaded."""
+        if self.loaded is not None:
+            new = max(0, number - self.loaded - self.counted)
+            self.counted += new
+            self.fuzzer.result.executions += new
+
+    def _see(self, line):
+        """A line of libFuzzer's output."""
+        result = self.fuzzer.result
+        edge = NEW_EDGE.match(line)
+        if edge:
+            if self.fuzzer.edges.find(int(edge.group(1), 16) - self.table):
+                counts = re.search(self.fuzzer.kind.about, edge.group(2))
+                self.new_edge |= bool(counts)
+                result.elsewhere += not counts
+            return
+        total = re.match(r"stat::number_of_executed_units: (\d+)", line)
+        if total:
+            self.units = int(total.group(1))
+            self._count(self.units)
+        found = STATUS.match(line)
+        if not found:
+            table = TABLE.match(line)
+            if table:
+                self.table = int(table.group(1), 16)
+            result.output = result.output[-59:] + [line.rstrip()]
+            artifact = re.search(r"Test unit written to (\S+)", line)
+            if artifact:
+                result.finding = artifact.group(1)
+            return
+        number, what, edges, features = found.groups()
+        if what == "INITED":
+            self.loaded = int(number)
+        self._count(int(number))
+        result.edges = max(result.edges, int(edges))
+        if self.new_edge:
+            self.new_edge = False
+            result.last_edge = result.executions
+            result.earlier = 0
+        if int(features) > result.features:
+            result.features = int(features)
+            result.last_feature = result.executions
+
+    def watch(self):
+        """Read what it says until it ends."""
+        try:
+            for line in self.proc.stderr:
+                with self.fuzzer.lock:
+                    self._see(line)
+            return self.proc.wait()
+        finally:
+            self.stop()
+
+    def stop(self):
+        if self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
 
 
 class Fuzzer:
     """One target: rounds of libFuzzer, each on what the last has found."""
 
-    def __init__(self, target, past, limit, seed, corpus=True):
+    def __init__(self, target, past, limit, seed, corpus=True, processes=1):
         self.result = Result(target)
         self.kind = kind_of(target)
         self.env = environment(self.kind)
         self.past = past
         self.limit = limit
         self.seed = seed
-        self.proc = None
-        self.before = 0         # executions of earlier rounds
-        self.loaded = None      # those of this one that were no new inputs
+        self.processes = processes
+        self.running = []
+        self.lock = threading.Lock()    # of the result and of the edges
         self.ended = False
         self.edges = Edges(target)
-        self.new_edge = False   # since the last line of the status
         self.findings = os.path.join(PLACE, "findings")
         self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
         os.makedirs(self.findings, exist_ok=True)
         if corpus:
+            if self.edges.past < past:      # or another plateau is sought
+                self.result.earlier = self.edges.past
             begin_corpus(target, self.corpus)
 
-    def _count(self, number):
-        """Executions so far, when this process counts `number`."""
-        return self.before + max(0, number - (number if self.loaded is None
-                                              else self.loaded))
-
-    def _see(self, line):
-        """A line of libFuzzer's output."""
-        edge = NEW_EDGE.match(line)
-        if edge:
-            if self.edges.find(int(edge.group(1), 16)):
-                counts = re.search(self.kind.about, edge.group(2))
-                self.new_edge |= bool(counts)
-                self.result.elsewhere += not counts
-            return
-        found = STATUS.match(line)
-        if not found:
-            table = TABLE.match(line)
-            if table:
-                self.edges.table = int(table.group(1), 16)
-            self.result.output = self.result.output[-59:] + [line.rstrip()]
-            artifact = re.search(r"Test unit written to (\S+)", line)
-            if artifact:
-                self.result.finding = artifact.group(1)
-            return
-        result = self.result
-        number, what, edges, features = found.groups()
-        if what == "INITED":
-            self.loaded = int(number)
-        at = self._count(int(number))
-        result.executions = max(result.executions, at)
-        result.edges = max(result.edges, int(edges))
-        if self.new_edge:
-            self.new_edge = False
-            result.last_edge = at
-        if int(features) > result.features:
-            result.features = int(features)
-            result.last_feature = at
-
-    def _round(self, runs, seconds):
-        """Run libFuzzer once; False if it has failed."""
-        self.before = self.result.executions
-        self.loaded = None
-        units = 0
+    def _command(self, runs, seconds):
+        """The next process of this target."""
         # libFuzzer counts what it loads, with one or two inputs of its own.
         runs += len(os.listdir(self.corpus)) + 2 if self.corpus else 0
         argv = [*command(self.result.target), *self.kind.options,
@@ -293,47 +333,49 @@ class Fuzzer:
                 f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
                 "-print_final_stats=1", "-print_pcs=1",
                 f"-artifact_prefix={self.findings}/{self.result.target}-"]
+        self.seed += 1
         if seconds:
             argv += [f"-max_total_time={max(1, round(seconds))}"]
-        if self.corpus:
-            argv.append(self.corpus)
-        self.proc = subprocess.Popen(
-            argv, cwd=PLACE, stdin=subprocess.DEVNULL, env=self.env,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            errors="replace")
-        try:
-            if self.ended:
+        return [*argv, self.corpus] if self.corpus else argv
+
+    def _round(self, runs, seconds):
+        """Run libFuzzer in each process once; False if one has failed."""
+        share = -(-runs // self.processes)
+        failed = 0
+        self.running = []
+        with futures.ThreadPoolExecutor(self.processes) as pool:
+            try:
+                for _ in range(self.processes):
+                    self.running.append(
+                        Process(self, self._command(share, seconds)))
+                if self.ended:
+                    self.stop()
+                watched = [pool.submit(one.watch) for one in self.running]
+                for job in futures.as_completed(watched):
+                    if job.result() and not failed:
+                        failed = job.result()
+                        self.stop()     # a finding ends all of them
+            finally:
                 self.stop()
-            for line in self.proc.stderr:
-                self._see(line)
-                total = re.match(r"stat::number_of_executed_units: (\d+)",
-                                 line)
-                if total:
-                    units = int(total.group(1))
-                    self.result.executions = self._count(units)
-            status = self.proc.wait()
-        finally:
-            self.stop()
-            if self.corpus:
-                self.edges.save()
+                if self.corpus:
+                    self.edges.past = self.result.past()
+                    self.edges.save()
         if not self.ended and not self.result.finding:
-            if status:
-                self.result.finding = f"it ended with status {status}"
-            elif not units:
+            if failed:
+                self.result.finding = f"it ended with status {failed}"
+            elif not all(one.units for one in self.running):
                 # As QEMU's fuzzer does when it does not know the target.
                 self.result.finding = "it ended without any execution"
         return not self.result.finding
 
     def stop(self):
-        if self.proc.poll() is None:
-            self.proc.kill()
-            self.proc.wait()
+        for one in self.running:
+            one.stop()
 
     def end(self):
         """End it from another thread."""
         self.ended = True
-        if self.proc is not None:
-            self.stop()
+        self.stop()
 
     def run(self):
         """Fuzz until the plateau, a finding or the end of the time."""
@@ -341,14 +383,11 @@ class Fuzzer:
         result = self.result
         while not self.ended:
             left = self.limit - (time.monotonic() - start)
-            if result.past() >= self.past and result.executions:
+            if result.past() >= self.past:
                 result.plateau = True
                 break
-            need = self.past - result.past() if result.executions else \
-                self.past
-            if left < 1 or not self._round(need, left):
+            if left < 1 or not self._round(self.past - result.past(), left):
                 break
-            self.seed += 1
         result.seconds = time.monotonic() - start
         return result
 
@@ -432,8 +471,11 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(),
                         metavar="N", help="targets at a time (default: one "
                         "for each processor)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N",
+                        help="processes for each target, which share what "
+                        "they find (default 1)")
     parser.add_argument("--seed", type=int, default=1, metavar="N",
-                        help="of the first round; the next ones count up "
+                        help="of the first process; the next ones count up "
                         "(default 1)")
     parser.add_argument("--fresh", action="store_true",
                         help="forget what earlier runs have found, so that "
@@ -449,7 +491,7 @@ def main():
         if name not in known:
             parser.error(f"'{name}' is no target; there are "
                          + ", ".join(known))
-    for name in ("past", "time", "jobs"):
+    for name in ("past", "time", "jobs", "processes"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
     names = args.target or known
@@ -465,7 +507,8 @@ def main():
             os.makedirs(corpus)
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(PLACE, "edges", name))
-    results = _together([Fuzzer(name, args.past, args.time, args.seed)
+    results = _together([Fuzzer(name, args.past, args.time, args.seed,
+                                processes=args.processes)
                          for name in names], args.jobs)
     print(table(results))
     for result in results:
