@@ -8,12 +8,13 @@ there, and QEMU's generic device fuzzer with each of our configurations.
 A target is at its plateau when libFuzzer has found no new edge for a given
 number of executions, of one process or of several at a time, and of runs one
 after another; what a process does to load what was found before it is none.
-An edge is new when no process before has found it with the same
-program: in an emulator some hang on how its threads meet, so that an input
-does not always take them.  There, too, those count alone that are in the code
-that reads what a guest writes: what the agent's thread does hangs on time, and
-has checks of its own.  Features (ft) are edges with how often they were
-taken, in powers of two; they are told apart, since they grow for very long.
+An edge is new when no process before has found it with the same program, by
+loading either: in an emulator some hang on how its threads meet, so that an
+input does not always take them.  There, too, those count alone that are in the
+code that reads what a guest writes: what the agent's thread does hangs on
+time, and has checks of its own.  Features (ft) are edges with how often they
+were taken, in powers of two; they are told apart, since they grow for very
+long.
 ASan and UBSan are on in all of them, and end a target at the first fault.
 
 Inputs that take hours to find are kept with the sources, as few as take the
@@ -79,6 +80,7 @@ class Result:
     executions: int = 0
     earlier: int = 0            # executions of runs before, if none found one
     last_edge: int = 0          # the execution that found one that counts
+    newest: str = ""            # the function and place of that one
     elsewhere: int = 0          # new edges that do not count
     last_feature: int = 0       # or a new feature
     edges: int = 0
@@ -156,6 +158,16 @@ def environment(kind):
         dict(os.environ, **build.SANITIZER_ENV)
 
 
+def corpus_of(target):
+    """Where what is found for it is."""
+    return os.path.join(PLACE, "corpus", target)
+
+
+def edges_of(target):
+    """The file of the edges that were found."""
+    return os.path.join(PLACE, "edges", target)
+
+
 def kept(target):
     """Where a target's kept inputs are, if there are any."""
     return os.path.join(KEPT, target + ".zip")
@@ -171,18 +183,24 @@ def begin_corpus(target, folder):
             archive.extractall(folder)
 
 
+def copy_units(corpus, to):
+    """Copy what is there of the inputs: a fuzzer that runs replaces them."""
+    os.mkdir(to)
+    for name in os.listdir(corpus):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(os.path.join(corpus, name), to)
+    return to
+
+
 def keep(target):
     """Keep the fewest inputs that take all edges that were found."""
     kind = kind_of(target)
-    found = os.path.join(PLACE, "corpus", target)
+    found = corpus_of(target)
     begin_corpus(target, found)
     with tempfile.TemporaryDirectory() as few, \
-            tempfile.TemporaryDirectory() as copy, \
+            tempfile.TemporaryDirectory() as place, \
             ui.Step(f"choosing inputs of {target}") as step:
-        for name in os.listdir(found):
-            # A fuzzer that runs replaces them.
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copy(os.path.join(found, name), copy)
+        copy = copy_units(found, os.path.join(place, "copy"))
         ui.run([*command(target), *kind.options, "-merge=1",
                 "-use_counters=0", f"-timeout={kind.timeout}", few, copy],
                step, cwd=PLACE, env=environment(kind))
@@ -200,7 +218,7 @@ class Edges:
     executions there have been since the last one that counts."""
 
     def __init__(self, target):
-        self.path = os.path.join(PLACE, "edges", target)
+        self.path = edges_of(target)
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         with open(command(target)[0], "rb") as program:
             self.program = hashlib.sha256(program.read()).hexdigest()
@@ -255,8 +273,11 @@ class Process:
         if edge:
             if self.fuzzer.edges.find(int(edge.group(1), 16) - self.table):
                 counts = re.search(self.fuzzer.kind.about, edge.group(2))
-                self.new_edge |= bool(counts)
-                result.elsewhere += not counts
+                if counts:
+                    self.new_edge = True
+                    result.newest = edge.group(2)
+                else:
+                    result.elsewhere += 1
             return
         total = re.match(r"stat::number_of_executed_units: (\d+)", line)
         if total:
@@ -301,6 +322,44 @@ class Process:
             self.proc.wait()
 
 
+class Loading(Process):
+    """
+    One that runs what was found before, for the edges that it takes.
+
+    libFuzzer tells none while it loads, but does for inputs that appear in its
+    folder later.  It looks there each second, if the folder's time has changed
+    by then, which is told in seconds.
+    """
+
+    def __init__(self, fuzzer, place):
+        self.found = os.path.join(place, "found")
+        self.folder = os.path.join(place, "folder")
+        os.mkdir(self.folder)
+        copy_units(fuzzer.corpus, self.found)
+        super().__init__(fuzzer, [
+            *command(fuzzer.result.target), *fuzzer.kind.options, "-reload=1",
+            f"-max_len={fuzzer.kind.length}",
+            f"-timeout={fuzzer.kind.timeout}", "-print_pcs=1",
+            f"-artifact_prefix={fuzzer.artifacts}", self.folder])
+
+    def _see(self, line):
+        edge = NEW_EDGE.match(line)
+        if edge:
+            self.fuzzer.edges.find(int(edge.group(1), 16) - self.table)
+            return
+        found = STATUS.match(line)
+        if not found:
+            super()._see(line)
+        elif found.group(2) == "INITED":
+            time.sleep(2)
+            for name in [*os.listdir(self.found), ""]:
+                os.utime(os.path.join(self.found, name))
+            os.rename(self.found, os.path.join(self.folder, "found"))
+        elif found.group(2) == "RELOAD":
+            self.units = int(found.group(1))
+            self.stop()
+
+
 class Fuzzer:
     """One target: rounds of libFuzzer, each on what the last has found."""
 
@@ -316,9 +375,10 @@ class Fuzzer:
         self.lock = threading.Lock()    # of the result and of the edges
         self.ended = False
         self.edges = Edges(target)
-        self.findings = os.path.join(PLACE, "findings")
-        self.corpus = os.path.join(PLACE, "corpus", target) if corpus else ""
-        os.makedirs(self.findings, exist_ok=True)
+        findings = os.path.join(PLACE, "findings")
+        self.artifacts = os.path.join(findings, target + "-")
+        self.corpus = corpus_of(target) if corpus else ""
+        os.makedirs(findings, exist_ok=True)
         if corpus:
             if self.edges.past < past:      # or another plateau is sought
                 self.result.earlier = self.edges.past
@@ -332,11 +392,27 @@ class Fuzzer:
                 f"-runs={runs}", f"-max_len={self.kind.length}",
                 f"-seed={self.seed}", f"-timeout={self.kind.timeout}",
                 "-print_final_stats=1", "-print_pcs=1",
-                f"-artifact_prefix={self.findings}/{self.result.target}-"]
+                f"-artifact_prefix={self.artifacts}"]
         self.seed += 1
         if seconds:
             argv += [f"-max_total_time={max(1, round(seconds))}"]
         return [*argv, self.corpus] if self.corpus else argv
+
+    def load(self):
+        """Learn what edges the corpus takes; False if that has failed."""
+        # What the core does hangs on its input alone.
+        if self.kind is CORE or not os.listdir(self.corpus):
+            return True
+        with tempfile.TemporaryDirectory(dir=PLACE) as place:
+            self.running = [Loading(self, place)]
+            if self.ended:
+                self.stop()
+            status = self.running[0].watch()
+        if not self.running[0].units and not self.ended:
+            self.result.finding = self.result.finding or \
+                f"it ended with status {status} while it was loading"
+        self.edges.save()
+        return not self.result.finding
 
     def _round(self, runs, seconds):
         """Run libFuzzer in each process once; False if one has failed."""
@@ -352,8 +428,9 @@ class Fuzzer:
                     self.stop()
                 watched = [pool.submit(one.watch) for one in self.running]
                 for job in futures.as_completed(watched):
-                    if job.result() and not failed:
-                        failed = job.result()
+                    status = job.result()
+                    if status and not failed:
+                        failed = status
                         self.stop()     # a finding ends all of them
             finally:
                 self.stop()
@@ -381,7 +458,8 @@ class Fuzzer:
         """Fuzz until the plateau, a finding or the end of the time."""
         start = time.monotonic()
         result = self.result
-        while not self.ended:
+        loaded = self.load()
+        while loaded and not self.ended:
             left = self.limit - (time.monotonic() - start)
             if result.past() >= self.past:
                 result.plateau = True
@@ -502,11 +580,10 @@ def main():
         return 0
     if args.fresh:
         for name in names:
-            corpus = os.path.join(PLACE, "corpus", name)
-            shutil.rmtree(corpus, ignore_errors=True)
-            os.makedirs(corpus)
+            shutil.rmtree(corpus_of(name), ignore_errors=True)
+            os.makedirs(corpus_of(name))
             with contextlib.suppress(FileNotFoundError):
-                os.remove(os.path.join(PLACE, "edges", name))
+                os.remove(edges_of(name))
     results = _together([Fuzzer(name, args.past, args.time, args.seed,
                                 processes=args.processes)
                          for name in names], args.jobs)
@@ -517,8 +594,9 @@ def main():
                   + "\n".join(result.output[-40:]))
         elif not result.plateau:
             print(f"{result.target}: {result.past():,} of {args.past:,} "
-                  "executions past the last new edge; run it again to go "
-                  "on, or with a longer --time")
+                  "executions past the last new edge"
+                  f"{result.newest and ', in ' + result.newest}; run it "
+                  "again to go on, or with a longer --time")
     if args.json:
         with open(args.json, "w") as out:
             json.dump([{**asdict(result), "past": result.past(),

@@ -458,7 +458,7 @@ def fuzz_targets():
     if len(fuzz.command("fuzz-entry")) != 1:
         wrong.append("fuzz-entry is run with a target")
     with tempfile.TemporaryDirectory() as top:
-        def run(script):
+        def run(script, load=False):
             """A target that is a script, fuzzed for some executions."""
             path = os.path.join(top, "target")
             with open(path, "w") as out:
@@ -466,7 +466,9 @@ def fuzz_targets():
             os.chmod(path, 0o755)
             with mock.patch.object(fuzz, "PLACE", top), \
                     mock.patch.object(fuzz, "command", lambda _: [path]):
-                return fuzz.Fuzzer("eca-rings", 0, 0, 1).run_short()
+                fuzzer = fuzz.Fuzzer("eca-rings", 0, 0, 1)
+                return fuzzer.load() and fuzzer.result if load else \
+                    fuzzer.run_short()
 
         # The first three are inputs that were there.
         said = ("INFO: Loaded 1 PC tables (9 PCs): 9 [0x1000,0x1090),",
@@ -486,6 +488,21 @@ def fuzz_targets():
         good = run(script + "# another program\n")
         if good.last_edge != 4:
             wrong.append("another program's edges are taken for known")
+        script = ("case $* in *-reload=1*)\n"
+                  "  for folder; do :; done\n"
+                  f"  printf '%s\\n' '{said[0]}' '{said[1]}' >&2\n"
+                  "  while [ ! -e $folder/found ]; do sleep 0.1; done\n"
+                  f"  printf '%s\\n' '{said[2]}' '#5\tRELOAD cov: 4 ft: 4' "
+                  ">&2\n"
+                  "  exec sleep 60\n"
+                  "esac\n" + script)
+        loaded, good = run(script, load=True), run(script)
+        if not loaded or loaded.finding or loaded.executions:
+            wrong.append(f"what was found before is loaded as {loaded}")
+        if good.last_edge != 0 or good.elsewhere != 1:
+            wrong.append("edges that loading takes are not known")
+        if run("exit 3", load=True):
+            wrong.append("loading by a program that fails is no finding")
         for script, says in (
                 ("exit 0", "without any execution"),
                 ("exit 77", "status 77"),
