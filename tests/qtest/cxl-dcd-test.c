@@ -928,8 +928,9 @@ static void die(const char *more)
     expect_zeros(f, 1, &e[0]);
     expect_zeros(f, 1, &e[1]);
 
-    /* Nobody is there to be offered anything. */
+    /* Nobody is there to be offered anything; it is erased all the same. */
     add(f, 0, &offered, 1);
+    wait_available(f, 125);
     add(f, 2, &offered, 1);
     wait_available(f, 125);
     cxlf_unplug(f->h[1], 0);
